@@ -1,0 +1,84 @@
+# Each target makes the environment it needs: Python and make are enough.
+#
+#   make demo                        train a model with several activations
+#   make test ARGS="-k softplus"     ARGS goes to the tool behind the target
+#   make test PYTHON=python3.12      another Python than python3, for a new environment
+
+PYTHON ?= python3
+ARGS ?=
+
+RUN := .venv/bin/python
+RUN_NEWEST := .venv-newest/bin/python
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := test
+.NOTPARALLEL:
+.PHONY: demo test exhaustive lint types accuracy tables bench newest newest-python clean
+
+demo: .venv/with-demo
+	$(RUN) examples/digits_cnn.py $(ARGS)
+
+test: .venv/with-tests
+	$(RUN) -m pytest $(ARGS)
+
+# The tests that `make test` leaves out because they take long.
+exhaustive: .venv/with-tests
+	$(RUN) -m pytest -m exhaustive $(ARGS)
+
+lint: .venv/with-lint
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+# The tests and the examples are checked too, so what they import is installed.
+types: .venv/with-lint .venv/with-tests .venv/with-demo
+	$(RUN) -m mypy $(ARGS)
+
+accuracy: .venv/with-tests
+	$(RUN) -m advact_jax accuracy $(ARGS)
+
+# The tables of README.md and docs/accuracy.md.
+tables: .venv/with-tests
+	$(RUN) docs/tables.py
+
+# Speed and memory against jax.nn.
+bench: .venv/with-tests
+	$(RUN) benchmarks/speed.py $(ARGS)
+	$(RUN) benchmarks/memory.py $(ARGS)
+
+# The contracts once more, on the newest Python here and so on the newest JAX.
+newest: .venv-newest/with-tests
+	$(RUN_NEWEST) -m pytest tests/contracts $(ARGS)
+
+newest-python:
+	@$(PYTHON) .ci/newest_python.py
+
+clean:
+	rm -rf .venv .venv-newest .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Environments. An empty file in them marks each step that is done.
+# A newer pyproject.toml makes the environment anew.
+
+.venv/made: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo >&2 "advact_jax needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)"; \
+	    echo >&2 "Name another one: make PYTHON=/path/to/python3.11"; \
+	    exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/with-%: .venv/made
+	$(RUN) -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+.venv-newest/made: pyproject.toml
+	@python=$$($(PYTHON) .ci/newest_python.py) && \
+	if [ -z "$$python" ]; then echo >&2 "No Python newer than $(PYTHON) found."; exit 1; fi && \
+	echo "$$python -m venv --clear .venv-newest" && \
+	"$$python" -m venv --clear .venv-newest
+	@touch $@
+
+.venv-newest/with-%: .venv-newest/made
+	$(RUN_NEWEST) -m pip install --quiet --editable '.[$*]'
+	@touch $@
