@@ -1,0 +1,52 @@
+"""advact_jax: exact, jittable activation functions for JAX, and Flax modules that learn them."""
+
+from advact_jax._spec import Parameter as Parameter
+from advact_jax._spec import activation as activation
+from advact_jax.functions.exponentials import celu as celu
+from advact_jax.functions.exponentials import elu as elu
+from advact_jax.functions.exponentials import exponential as exponential
+from advact_jax.functions.exponentials import selu as selu
+from advact_jax.functions.features import antirectifier as antirectifier
+from advact_jax.functions.features import crelu as crelu
+from advact_jax.functions.features import glu as glu
+from advact_jax.functions.features import maxout as maxout
+from advact_jax.functions.linear import identity as identity
+from advact_jax.functions.linear import linear as linear
+from advact_jax.functions.linear import step as step
+from advact_jax.functions.rectifiers import leaky_relu as leaky_relu
+from advact_jax.functions.rectifiers import prelu as prelu
+from advact_jax.functions.rectifiers import relu as relu
+from advact_jax.functions.rectifiers import relu6 as relu6
+from advact_jax.functions.rectifiers import threshold as threshold
+from advact_jax.functions.rectifiers import thresholded_relu as thresholded_relu
+from advact_jax.functions.self_gated import gelu as gelu
+from advact_jax.functions.self_gated import hard_silu as hard_silu
+from advact_jax.functions.self_gated import hard_swish as hard_swish
+from advact_jax.functions.self_gated import mish as mish
+from advact_jax.functions.self_gated import silu as silu
+from advact_jax.functions.self_gated import swish as swish
+from advact_jax.functions.shrinkage import hard_shrink as hard_shrink
+from advact_jax.functions.shrinkage import shrink as shrink
+from advact_jax.functions.shrinkage import soft_shrink as soft_shrink
+from advact_jax.functions.shrinkage import tanh_shrink as tanh_shrink
+from advact_jax.functions.shrinkage import thresholded_linear as thresholded_linear
+from advact_jax.functions.sigmoids import hard_sigmoid as hard_sigmoid
+from advact_jax.functions.sigmoids import hard_tanh as hard_tanh
+from advact_jax.functions.sigmoids import sigmoid as sigmoid
+from advact_jax.functions.sigmoids import soft_sign as soft_sign
+from advact_jax.functions.sigmoids import softsign as softsign
+from advact_jax.functions.sigmoids import sparse_sigmoid as sparse_sigmoid
+from advact_jax.functions.sigmoids import tanh as tanh
+from advact_jax.functions.softmax import hardmax as hardmax
+from advact_jax.functions.softmax import log_softmax as log_softmax
+from advact_jax.functions.softmax import logmeanexp as logmeanexp
+from advact_jax.functions.softmax import logsumexp as logsumexp
+from advact_jax.functions.softmax import softmax as softmax
+from advact_jax.functions.softmax import softmin as softmin
+from advact_jax.functions.softplus import log_sigmoid as log_sigmoid
+from advact_jax.functions.softplus import parametric_softplus as parametric_softplus
+from advact_jax.functions.softplus import softplus as softplus
+from advact_jax.functions.softplus import sparse_plus as sparse_plus
+from advact_jax.functions.softplus import squareplus as squareplus
+
+__version__ = "0.1.0"

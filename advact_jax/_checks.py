@@ -1,0 +1,144 @@
+"""Argument checks. Every message names the function, what was expected and what came."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def describe(value: Any) -> str:
+    """Return a short description of an argument for an error message."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is not None and dtype is not None:
+        return f"{dtype}[{','.join(map(str, shape))}]"
+    return f"{type(value).__name__} {value!r}" if len(repr(value)) < 60 else type(value).__name__
+
+
+def is_array_like(value: Any) -> bool:
+    """Tell whether JAX takes ``value`` as an array without a conversion by the user."""
+    return isinstance(value, jax.Array | np.ndarray | np.generic | bool | int | float | complex)
+
+
+def explain(
+    name: str,
+    signature: inspect.Signature,
+    flags: tuple[str, ...],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Exception | None:
+    """Return the error that tells what is wrong with a call, or None if its types are right."""
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return TypeError(f"{name}: {error}. The signature is {name}{signature}.")
+    for key, value in bound.arguments.items():
+        if key in flags:
+            try:
+                hash(value)
+            except TypeError:
+                return TypeError(
+                    f"{name}: expected {key} to be a plain Python value that is known before the "
+                    f"function is traced, got {describe(value)}."
+                )
+        elif value is None and signature.parameters[key].default is None:
+            continue
+        elif not is_array_like(value):
+            return TypeError(
+                f"{name}: expected {key} to be an array or a number, got {describe(value)}. "
+                "Convert it with jnp.asarray first."
+            )
+    return None
+
+
+def real(name: str, key: str, value: Any) -> jax.Array:
+    """Return ``value`` as an array, or raise TypeError unless it is one with a real dtype."""
+    if not is_array_like(value):
+        raise TypeError(
+            f"{name}: expected {key} to be an array or a number, got {describe(value)}. "
+            "Convert it with jnp.asarray first."
+        )
+    dtype = jnp.result_type(value)
+    if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+            or dtype == jnp.bool_):  # fmt: skip
+        raise TypeError(
+            f"{name}: expected {key} to be real (floating point, integer or bool), "
+            f"got {describe(value)}."
+        )
+    return jnp.asarray(value)
+
+
+def broadcast_shape(name: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the common shape of the arguments, or raise ValueError with all of them."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{key} {shape}" for key, shape in shapes.items())
+        raise ValueError(
+            f"{name}: expected shapes that broadcast together, got {listed}. Give a parameter "
+            "the shape of the trailing axes of x, with 1 where it is shared."
+        ) from None
+
+
+def boolean(name: str, key: str, value: Any) -> bool:
+    """Return ``value`` if it is a bool, else raise TypeError."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name}: expected {key} to be True or False, got {describe(value)}.")
+
+
+def integer(name: str, key: str, value: Any) -> int:
+    """Return ``value`` if it is an int that is known before tracing, else raise TypeError."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    raise TypeError(f"{name}: expected {key} to be an int, got {describe(value)}.")
+
+
+def mask(name: str, key: str, value: Any) -> jax.Array:
+    """Return ``value`` as an array, or raise TypeError unless it is one of bool."""
+    if is_array_like(value) and jnp.result_type(value) == jnp.bool_:
+        return jnp.asarray(value)
+    raise TypeError(f"{name}: expected {key} to be an array of bool, got {describe(value)}.")
+
+
+def axis_index(name: str, axis: Any, ndim: int) -> int:
+    """Return ``axis`` counted from 0, or raise TypeError or ValueError."""
+    try:
+        index = axis.__index__()
+    except AttributeError:
+        raise TypeError(f"{name}: expected axis to be an int, got {describe(axis)}.") from None
+    if isinstance(axis, bool) or not -ndim <= index < ndim:
+        raise ValueError(
+            f"{name}: expected axis in [{-ndim}, {ndim}) for an x with {ndim} axes, got {axis}."
+        )
+    return index % ndim
+
+
+def axis_indices(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes that ``axis`` (an int, a tuple of ints or None for all) stands for."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    found = tuple(axis_index(name, a, ndim) for a in axes)
+    if len(set(found)) != len(found):
+        raise ValueError(f"{name}: expected axes that differ, got axis={axis!r}.")
+    return found
+
+
+def divisible(name: str, what: str, size: int, parts: int) -> None:
+    """Raise ValueError unless ``size`` splits into ``parts`` equal parts."""
+    if parts < 1 or size % parts:
+        raise ValueError(
+            f"{name}: expected {what} to split into {parts} equal parts, got size {size}."
+        )
+
+
+def callable_(name: str, key: str, value: Any) -> Callable[..., Any]:
+    """Return ``value`` if it can be called, else raise TypeError."""
+    if callable(value):
+        return value
+    raise TypeError(f"{name}: expected {key} to be a function, got {describe(value)}.")

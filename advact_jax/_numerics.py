@@ -1,0 +1,365 @@
+"""Small numerical tools that the formulas of the activations share.
+
+Formulas run in float32 or float64. For 16-bit inputs they run in float32 and are rounded once at
+the end, so an error of a few float32 ulps cannot be seen there; `narrow` says so at trace time,
+and the tools that compensate rounding errors then leave the compensation out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from advact_jax import _coefficients as fits
+
+_NARROW: contextvars.ContextVar[bool] = contextvars.ContextVar("narrow", default=False)
+
+
+@contextlib.contextmanager
+def narrow(results_are_narrow: bool) -> Iterator[None]:
+    """Say, while a formula is traced, whether its result will be rounded to 16 bits or fewer."""
+    token = _NARROW.set(results_are_narrow)
+    try:
+        yield
+    finally:
+        _NARROW.reset(token)
+
+
+def is_narrow() -> bool:
+    """Tell whether the formula being traced is rounded to 16 bits or fewer at its end."""
+    return _NARROW.get()
+
+
+def is_double(x: Array) -> bool:
+    """Tell whether ``x`` is float64, whose polynomials need more terms."""
+    return x.dtype == jnp.float64
+
+
+def pick(x: Array, single: Any, double: Any) -> Any:
+    """Return the coefficients that fit the precision of ``x``."""
+    return double if is_double(x) else single
+
+
+def polynomial(x: Array, coefficients: Sequence[float]) -> Array:
+    """Evaluate a polynomial by Horner's rule, constant term first."""
+    result = jnp.full_like(x, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        result = result * x + np.asarray(c, x.dtype)
+    return result
+
+
+# -- numbers with a tail ------------------------------------------------------------------------
+
+
+def head(x: Array) -> Array:
+    """Cut ``x`` to half of its mantissa, so that a product of two heads is exact.
+
+    Bits are masked because XLA may drop a pair of conversions, and masking is one instruction.
+    """
+    integer, mask = (jnp.int64, -(1 << 27)) if is_double(x) else (jnp.int32, -(1 << 12))
+    bits = lax.bitcast_convert_type(x, integer) & integer(mask)
+    cut = lax.bitcast_convert_type(bits, x.dtype)
+    # Equal to the cut number, with the derivative of x itself.
+    return x - lax.stop_gradient(x - cut)
+
+
+def opaque(value: Array | float, like: Array) -> Array:
+    """Hide a constant from XLA, which would turn (x + c) + d into x + (c + d)."""
+    value = jnp.asarray(value, like.dtype)
+    return value if is_narrow() else lax.optimization_barrier(value)
+
+
+class Wide(NamedTuple):
+    """An unevaluated sum of a head and a tail: about 1.5 times the digits.
+
+    A product takes heads of half a mantissa, which `of` and `split` give, so that the product of
+    heads is exact whether or not the compiler fuses it into a multiply-add.
+    """
+
+    head: Array
+    tail: Array | float
+
+    @classmethod
+    def of(cls, x: Any, like: Array) -> Wide:
+        """Split an array, a number, or a constant given as a pair of floats.
+
+        Numbers keep what rounding to float32 (and, given as a pair, to float64) would lose.
+        """
+        if isinstance(x, int | float | tuple):
+            leading, trailing = x if isinstance(x, tuple) else (float(x), 0.0)
+            start = _python_head(leading, like.dtype)
+            return cls(opaque(start, like), opaque((leading - start) + trailing, like))
+        if is_narrow():
+            return cls(x, 0.0)
+        top = head(x)
+        return cls(top, x - top)
+
+    def __add__(self, other: Wide) -> Wide:  # type: ignore[override]
+        if is_narrow():
+            return Wide(self.value + other.value, 0.0)
+        a, b = jnp.asarray(self.head), jnp.asarray(other.head)
+        total = a + b
+        part = total - a
+        error = (a - (total - part)) + (b - part)
+        return Wide(total, error + (self.tail + other.tail))
+
+    def __sub__(self, other: Wide) -> Wide:
+        return self + Wide(-other.head, -other.tail)
+
+    def __mul__(self, other: Wide) -> Wide:  # type: ignore[override]
+        if is_narrow():
+            return Wide(self.value * other.value, 0.0)
+        small = self.head * other.tail + self.tail * (other.head + other.tail)
+        return Wide(self.head * other.head, small)
+
+    def split(self) -> Wide:
+        """Return the same number with a head of half a mantissa, as a product needs it."""
+        if is_narrow():
+            return self
+        top = head(self.head)
+        return Wide(top, (self.head - top) + self.tail)
+
+    @property
+    def value(self) -> Array:
+        """The number, rounded."""
+        return self.head + self.tail
+
+
+def _python_head(x: float, dtype: Any) -> float:
+    """`head` for a Python number, done before tracing."""
+    bits = 26 if dtype == jnp.float64 else 12
+    mantissa, exponent = np.frexp(x)
+    return float(np.ldexp(np.round(np.ldexp(mantissa, bits)), int(exponent) - bits))
+
+
+def product(a: Any, b: Array) -> Wide:
+    """Multiply with an error far below an ulp of the product; exact where ``a`` is a Python 1."""
+    if isinstance(a, int | float) and a == 1:
+        return Wide(b, 0.0)
+    if is_narrow():
+        return Wide(a * b, 0.0)
+    return guarded(Wide.of(a, b) * Wide.of(b, b), a * b)
+
+
+def quotient(a: Array, b: Any) -> Wide:
+    """Divide with an error far below an ulp of the quotient; exact where ``b`` is a Python 1."""
+    if isinstance(b, int | float) and b == 1:
+        return Wide(a, 0.0)
+    plain = a / b
+    if is_narrow():
+        return Wide(plain, 0.0)
+    divisor = Wide.of(b if isinstance(b, int | float) else opaque(b, b), a)
+    top = head(plain)
+    rest = (a - top * divisor.head) - top * divisor.tail
+    return guarded(Wide(top, rest / b), plain)
+
+
+def guarded(exact: Wide, plain: Array) -> Wide:
+    """Fall back on the plain result where splitting overflows; exponentials are 0 there."""
+    small = jnp.abs(plain) < 2.0**16
+    return Wide(jnp.where(small, exact.head, plain), jnp.where(small, exact.tail, 0.0))
+
+
+# -- exponentials -------------------------------------------------------------------------------
+
+
+class Tail(NamedTuple):
+    """exp(z) for z <= 0 in two factors, so that coefficient · exp(z) is right where exp(z) alone
+    is too small to be a normal number.
+    """  # noqa: D205
+
+    raised: Array
+    scale: Array
+
+    @property
+    def value(self) -> Array:
+        """exp(z), which may be flushed to zero."""
+        return self.raised * self.scale
+
+    def times(self, coefficient: Array | float) -> Array:
+        """Return coefficient · exp(z), and 0 where exp(z) is 0 and the coefficient infinite."""
+        return jnp.where(self.raised == 0, 0.0, coefficient * self.raised * self.scale)
+
+
+def tail(z: Array | Wide) -> Tail:
+    """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail.
+
+    XLA's exponential is as exact, but has its one factor underflow and its argument rounded.
+    """
+    top, rest = z if isinstance(z, Wide) else (z, 0.0)
+    top = jnp.asarray(top)
+    double = is_double(top)
+    least, integer, bias, mantissa = (
+        (-1400.0, jnp.int64, 1023, 52) if double else (-170.0, jnp.int32, 127, 23)
+    )
+    bounded = jnp.maximum(top, least)
+    count = jnp.round(bounded * (1 / np.log(2)))
+    # The leading part of log 2 is short, so that its product with the count is exact.
+    high, low = _LOG2_DOUBLE if double else _LOG2_SINGLE
+    t = (bounded - count * high) - count * low + rest
+    series = polynomial(t, pick(top, fits.EXP_SINGLE, fits.EXP_DOUBLE))
+    n = count.astype(integer)
+    half = n >> 1
+
+    def power(k: Array) -> Array:
+        return lax.bitcast_convert_type((k + integer(bias)) << integer(mantissa), top.dtype)
+
+    raised = (1 + (t + t * t * series)) * power(half)
+    return Tail(jnp.where(top < least, 0.0, raised), power(n - half))
+
+
+_LOG2_SINGLE = (0.693359375, -2.1219444005469057e-4)
+_LOG2_DOUBLE = (0.6931471803691238, 1.9082149292705877e-10)
+
+
+def decay(z: Array | Wide) -> Tail:
+    """Return exp(-abs(z)) as a `Tail`."""
+    return tail(_minus_size(z))
+
+
+def _minus_size(z: Array | Wide) -> Array | Wide:
+    if not isinstance(z, Wide):
+        return -jnp.abs(z)
+    top, rest = jnp.asarray(z.head), z.tail
+    if not (isinstance(rest, float) and rest == 0.0):
+        rest = jnp.where(top > 0, -rest, rest)
+    return Wide(-jnp.abs(top), rest)
+
+
+def expm1(z: Array | Wide) -> Array:
+    """Return exp(z) - 1 for z <= 0, within 2 ulp (XLA's own is off by 5 in JAX 0.10)."""
+    top, rest = z if isinstance(z, Wide) else (z, 0.0)
+    top = jnp.asarray(top)
+    if is_narrow():
+        return jnp.expm1(top)
+    near = jnp.maximum(top, -0.7)
+    series = polynomial(near, pick(top, fits.EXPM1_SINGLE, fits.EXPM1_DOUBLE))
+    if isinstance(rest, float) and rest == 0.0:
+        return jnp.where(top > -0.7, near + near * near * series, jnp.exp(top) - 1)
+    exponential = tail(z).value
+    return jnp.where(
+        top > -0.7, near + (near * near * series + rest * exponential), exponential - 1
+    )
+
+
+def log1p_share(e: Array) -> Array:
+    """Return log(1 + e) / e for e in [0, 1], within an ulp, without a logarithm or a division."""
+    return polynomial(e, pick(e, fits.LOG1P_SINGLE, fits.LOG1P_DOUBLE))
+
+
+def log1p(e: Array) -> Array:
+    """Return log(1 + e) for e in [0, 1], within 2 ulp."""
+    return e * log1p_share(e)
+
+
+def tanh(x: Array) -> Array:
+    """Return the hyperbolic tangent within 3 ulp (XLA's own: 4.4 in float32, 7 in float64)."""
+    if is_narrow():
+        return jnp.tanh(x)
+    m = expm1(-2 * jnp.abs(x))
+    return with_sign_of(x, -m / (2 + m))
+
+
+def with_sign_of(x: Array, magnitude: Any) -> Array:
+    """Give ``magnitude`` the sign of ``x``; the sign of zero counts."""
+    return jnp.copysign(magnitude, x)
+
+
+# -- the logistic function ----------------------------------------------------------------------
+
+
+def lead(z: Array | Wide) -> Array:
+    """Return the array that tells the sign and size of ``z``."""
+    return jnp.asarray(z.head) if isinstance(z, Wide) else z
+
+
+def size(z: Array | Wide) -> Array | Wide:
+    """Return abs(z)."""
+    least = _minus_size(z)
+    return Wide(-least.head, -least.tail) if isinstance(least, Wide) else -least
+
+
+def logistic_times(c: Array | float, z: Array | Wide) -> Array:
+    """Return c · sigmoid(z), normal wherever the product is."""
+    e = decay(z)
+    right = lead(z) >= 0
+    # Each quotient is used once: XLA on CPU would otherwise store it and split the loop.
+    raised = jnp.where(right, 1.0, e.raised)
+    share = c / (1 + e.value) * raised * jnp.where(right, 1.0, e.scale)
+    return jnp.where(raised == 0, 0.0, share)
+
+
+def logistic_slope_times(c: Array | float, z: Array | Wide) -> Array:
+    """Return c · sigmoid'(z), normal wherever the product is."""
+    e = decay(z)
+    return e.times(c / one_plus_squared(e.value))
+
+
+def logistic_curvature_times(c: Array | float, z: Array | Wide) -> Array:
+    """Return c · sigmoid''(z), normal wherever the product is."""
+    e = decay(z)
+    bend = with_sign_of(lead(z), one_minus_decay(z))
+    return -e.times(c * bend / ((1 + e.value) * one_plus_squared(e.value)))
+
+
+def one_plus_squared(e: Array) -> Array:
+    """Return (1 + e)² for small positive e, rounded less than the plain square."""
+    return 1 + e * (2 + e)
+
+
+def one_minus_decay(z: Array | Wide) -> Array:
+    """Return 1 - exp(-abs(z)), which does not cancel near zero."""
+    return -expm1(_minus_size(z))
+
+
+def softplus_tail(c: Any, z: Array | Wide) -> Array:
+    """Return c · log(1 + exp(-abs(z))), normal wherever the product is."""
+    e = decay(z)
+    return e.times(c * log1p_share(e.value))
+
+
+def near_root(z: Array | Wide, single: Any, double: Any, elsewhere: Array) -> Array:
+    """Return the polynomial about a zero of a derivative, which keeps its digits there."""
+    if is_narrow():
+        return elsewhere
+    root, low, high, (start, *rest) = pick(lead(z), single, double)
+    t = lead(z) - np.asarray(root, lead(z).dtype)
+    t = t + z.tail if isinstance(z, Wide) else t
+    inside = jnp.clip(t, low, high)
+    return jnp.where(inside == t, inside * polynomial(inside, rest) + start, elsewhere)
+
+
+def flat_where_zero(slope: Any, x: Array) -> Array:
+    """Return slope · x, which is 0 at infinity too where the slope is 0."""
+    if isinstance(slope, int | float):
+        return slope * x if slope else jnp.where(jnp.isnan(x), x, 0)
+    return jnp.where((slope == 0) & jnp.isinf(x), 0, slope * x)
+
+
+# -- the normal distribution --------------------------------------------------------------------
+
+
+class Normal(NamedTuple):
+    """What the Gaussian error linear unit needs at a = abs(x), bounded where exp(-a²/2) is 0."""
+
+    size: Array
+    density: Tail
+    ratio: Array
+
+
+def normal(x: Array) -> Normal:
+    """Return a = abs(x), exp(-a²/2) as a `Tail` and Mills' ratio (1 - Phi(a)) exp(a²/2)."""
+    limit = 39.0 if is_double(x) else 14.5
+    a = jnp.minimum(jnp.abs(x), limit)
+    half = Wide.of(a, a)
+    square = Wide(half.head * half.head, half.tail * (half.head + a))
+    density = tail(Wide(-0.5 * jnp.asarray(square.head), -0.5 * square.tail))
+    t = (a - 4) / (a + 4)
+    above = polynomial(t, pick(x, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
+    return Normal(a, density, above / (a + 4))

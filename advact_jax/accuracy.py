@@ -1,0 +1,215 @@
+"""Measure errors in ulps: what the contracts test and the accuracy table prints.
+
+The judge of 16 and 32 bits is the float64 path of the same declaration; the tests judge that path
+by mpmath. Rules that hold for every figure:
+
+* An error is counted in ulps of the result's type at the truth.
+* A truth below the smallest normal number may be flushed to zero, and an input below it may be
+  read as zero, as XLA does on CPU and TPU.
+* The error of a derivative that changes sign is counted in ulps of 2^-6 where the truth is smaller.
+* A result counts as not finite only where the truth, rounded to the type, is finite.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from advact_jax._spec import Spec
+
+ORDERS = ("value", "first derivative", "second derivative")
+
+# Worst error allowed, in ulps, for the value, the first and the second derivative.
+TOLERANCE = {
+    "bfloat16": (0.51, 0.51, 1.0),
+    "float16": (0.51, 0.51, 1.0),
+    "float32": (4.0, 4.0, 8.0),
+    "float64": (8.0, 8.0, 8.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Error:
+    """The worst error over a set of inputs.
+
+    Attributes:
+      ulps: the worst finite error.
+      worst_at: the input where it occurs.
+      not_finite: the number of inputs where the result is not finite though the truth is.
+      not_finite_at: one of them, or None.
+    """
+
+    ulps: float
+    worst_at: float
+    not_finite: int
+    not_finite_at: float | None
+
+
+def every_input(dtype: Any) -> np.ndarray:
+    """Return every number of a 16-bit type, the infinities included and NaN left out."""
+    bits = np.arange(2**16, dtype=np.uint16)
+    x = bits.view(jnp.dtype(dtype))
+    with np.errstate(invalid="ignore"):
+        return x[~np.isnan(x)]
+
+
+def samples(dtype: Any, kinks: tuple[float, ...] = (), count: int = 25_000) -> np.ndarray:
+    """Return inputs for float32 or float64: dense, in the tails, and beside kinks and zero."""
+    rng = np.random.default_rng(0)
+    limits = np.finfo(dtype)
+    dense = rng.uniform(-10, 10, count)
+    tails = rng.uniform(-110 if limits.bits == 32 else -760, 110, count // 2)
+    exponents = rng.uniform(limits.minexp, limits.maxexp, count // 2)
+    scattered = np.exp2(exponents) * rng.choice([-1.0, 1.0], exponents.size)
+    special = [0.0, -0.0, np.inf, -np.inf, limits.max, -limits.max, limits.tiny, -limits.tiny]
+    beside = [near for kink in (*kinks, 0.0) for near in _neighbours(kink, dtype)]
+    return np.concatenate([dense, tails, scattered, special, beside]).astype(dtype)
+
+
+def _neighbours(kink: float, dtype: Any) -> list[Any]:
+    """Return the kink, the numbers next to it, and a few at growing distance."""
+    at = np.asarray(kink, dtype)
+    up, down = (
+        np.nextafter(at, np.asarray(np.inf, dtype)),
+        np.nextafter(at, np.asarray(-np.inf, dtype)),
+    )
+    distances = [sign * 2.0**-k for k in range(2, 24) for sign in (1, -1)]
+    return [at, up, down, *(at + np.asarray(d, dtype) for d in distances)]
+
+
+def derivatives(function: Callable[[Any], Any]) -> tuple[Callable[[Any], Any], ...]:
+    """Return the elementwise function and its first two derivatives: reverse, forward over it."""
+
+    def first(x: Any) -> Any:
+        y, pullback = jax.vjp(function, x)
+        return pullback(jnp.ones_like(y))[0]
+
+    def second(x: Any) -> Any:
+        return jax.jvp(first, (x,), (jnp.ones_like(x),))[1]
+
+    return function, first, second
+
+
+def ulp_errors(result: Any, truth: Any, dtype: Any, floor: float = 0.0) -> np.ndarray:
+    """Return the errors of ``result`` in ulps of ``dtype``, infinite where it should be finite.
+
+    Args:
+      result: array of type ``dtype``.
+      truth: array of float64, or of a wider type where ``dtype`` is float64.
+      dtype: the type whose ulps count.
+      floor: magnitude below which the ulp no longer shrinks.
+    """
+    limits = jnp.finfo(dtype)
+    tiny, largest = float(limits.tiny), float(limits.max)
+    y = np.asarray(result).astype(np.longdouble)
+    t = np.asarray(truth).astype(np.longdouble)
+    with np.errstate(all="ignore"):
+        half = largest * (1 + 2.0 ** -(limits.nmant + 2))
+        t = np.where(np.abs(t) >= half, np.copysign(np.inf, t), t)
+        size = np.clip(np.abs(t), max(tiny, floor), largest)
+        ulp = np.exp2(np.floor(np.log2(size)) - limits.nmant)
+        error = np.abs(y - t) / ulp
+        error = np.where((np.abs(t) < tiny) & (np.abs(y) <= tiny), 0, error)
+        same = (y == t) | (np.isnan(y) & np.isnan(t))
+        # Rounding up to infinity from the last half ulp below it is no error.
+        edge = np.isinf(y) & (np.abs(t) > largest * (1 - 2.0**-limits.nmant)) & (y * t > 0)
+        edge |= np.isinf(t) & (np.abs(y) == largest) & (y * t > 0)
+    error = np.where(same | edge, 0, error)
+    return np.where(np.isnan(error), np.inf, error).astype(np.float64)
+
+
+def measure(
+    function: Callable[[Any], Any], judge: Callable[[Any], Any], x: np.ndarray
+) -> tuple[Error, ...]:
+    """Measure a function and two derivatives on ``x`` against the float64 path of ``judge``.
+
+    Args:
+      function: elementwise function of one array.
+      judge: elementwise function that is right in float64.
+      x: inputs of the type to measure.
+
+    Returns:
+      One `Error` for the value, the first and the second derivative.
+    """
+    found = evaluate(together(derivatives(function)), x)
+    truths = truth_at(together(derivatives(judge)), x)
+    return tuple(
+        summarise(found[order], truths[order], x, signed=order > 0) for order in range(len(found))
+    )
+
+
+def together(functions: Iterable[Callable[[Any], Any]]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return one function that returns the results of all, so that all compile at once."""
+    functions = tuple(functions)
+    return lambda x: tuple(function(x) for function in functions)
+
+
+def evaluate(function: Callable[[Any], tuple[Any, ...]], x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return ``function(x)`` computed in the type of ``x``, under jit."""
+    with jax.enable_x64(x.dtype == np.float64):
+        return tuple(np.asarray(y) for y in jax.jit(function)(jnp.asarray(x)))
+
+
+def truth_at(
+    judge: Callable[[Any], tuple[Any, ...]], x: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Return float64 truths at ``x``, and with inputs below the smallest normal read as 0."""
+    wide = np.asarray(x).astype(np.float64)
+    limits = jnp.finfo(x.dtype)
+    flushed = np.where(np.abs(wide) < float(limits.tiny), np.copysign(0.0, wide), wide)
+    with jax.enable_x64(True):
+        compiled = jax.jit(judge)
+        at_x, at_flushed = compiled(jnp.asarray(wide)), compiled(jnp.asarray(flushed))
+        return tuple((np.asarray(a), np.asarray(b)) for a, b in zip(at_x, at_flushed, strict=True))
+
+
+def summarise(
+    result: np.ndarray, truths: tuple[np.ndarray, np.ndarray], x: np.ndarray, signed: bool
+) -> Error:
+    """Return the worst error of ``result``, by the rules of this module."""
+    truth = truths[0]
+    finite = truth[np.isfinite(truth)]
+    floor = 2.0**-6 if signed and finite.size and finite.min() < 0 < finite.max() else 0.0
+    errors = np.minimum(*(ulp_errors(result, t, x.dtype, floor) for t in truths))
+    broken = ~np.isfinite(errors)
+    at = np.asarray(x).astype(np.float64)
+    worst = int(np.argmax(np.where(broken, -1, errors)))
+    return Error(
+        ulps=float(errors[worst]) if not broken.all() else 0.0,
+        worst_at=float(at[worst]),
+        not_finite=int(broken.sum()),
+        not_finite_at=float(at[broken][0]) if broken.any() else None,
+    )
+
+
+def kinks_of(spec: Spec, given: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the kinks of a declaration at these parameters."""
+    kinks = spec.at("kinks", **{key: float_of(value) for key, value in given.items()})
+    return tuple(float(kink) for kink in kinks)
+
+
+def float_of(value: Any) -> Any:
+    """Return a parameter as a Python number; flags and None as they are."""
+    return value if isinstance(value, bool | None | str) else float(value)
+
+
+def inputs(spec: Spec, dtype: Any, given: Mapping[str, Any]) -> np.ndarray:
+    """Return the inputs on which the contracts measure this type."""
+    if jnp.finfo(dtype).bits == 16:
+        return every_input(dtype)
+    return samples(dtype, kinks_of(spec, given))
+
+
+def measure_spec(
+    function: Callable[..., Any], dtype: Any, given: Mapping[str, Any] | None = None
+) -> tuple[Error, ...]:
+    """Measure a declared activation in one type, at the given parameters and flags."""
+    spec: Spec = function.spec  # type: ignore[attr-defined]
+    bound = functools.partial(function, **(given or {}))
+    return measure(bound, bound, inputs(spec, dtype, given or {}))

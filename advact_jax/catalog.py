@@ -1,0 +1,84 @@
+"""The catalogue: every activation of the library by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from advact_jax._spec import RowSpec, Spec
+from advact_jax.functions import (
+    exponentials,
+    features,
+    linear,
+    rectifiers,
+    self_gated,
+    shrinkage,
+    sigmoids,
+    softmax,
+    softplus,
+)
+
+FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
+    {
+        module.__name__.rpartition(".")[2]: module
+        for module in (
+            linear, rectifiers, exponentials, softplus, sigmoids, self_gated, shrinkage, softmax,
+            features,
+        )
+    }
+)  # fmt: skip
+
+
+def _declared(module: ModuleType, kind: type) -> dict[str, Callable[..., Any]]:
+    return {
+        value.spec.name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and isinstance(getattr(value, "spec", None), kind)
+        and value.__module__ == module.__name__
+    }
+
+
+def elementwise() -> dict[str, Callable[..., Any]]:
+    """Return the elementwise activations by name, family after family."""
+    return {
+        name: function
+        for module in FAMILIES.values()
+        for name, function in _declared(module, Spec).items()
+    }
+
+
+def along_axis() -> dict[str, Callable[..., Any]]:
+    """Return the functions along an axis (the softmax family, glu, maxout, ...) by name."""
+    return {
+        name: function
+        for module in FAMILIES.values()
+        for name, function in _declared(module, RowSpec).items()
+    }
+
+
+def lookup(name: str) -> Callable[..., Any]:
+    """Return the activation of this name.
+
+    Args:
+      name: a name of the catalogue.
+
+    Returns:
+      The public function.
+
+    Raises:
+      ValueError: if there is none, with the nearest names.
+
+    Example:
+      >>> from advact_jax import catalog
+      >>> catalog.lookup("softplus") is advact_jax.softplus
+      True
+    """
+    known = {**elementwise(), **along_axis()}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(f"lookup: expected the name of an activation, got {name!r}.{hint}")

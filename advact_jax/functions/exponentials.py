@@ -1,0 +1,185 @@
+"""Exponential linear units and the exponential."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from advact_jax import _coefficients as fits
+from advact_jax import _numerics as num
+from advact_jax._spec import Parameter, activation
+
+
+def _negative(x: Array) -> Array:
+    return jnp.minimum(x, 0)
+
+
+def _elu_slope(x: Array, alpha: Any) -> Array:
+    return jnp.where(x > 0, 1, num.tail(_negative(x)).times(alpha))
+
+
+def _elu_curvature(x: Array, alpha: Any) -> Array:
+    return jnp.where(x > 0, 0, num.tail(_negative(x)).times(alpha))
+
+
+@activation(
+    parameters={
+        "alpha": Parameter(
+            partial=lambda x, alpha: num.expm1(_negative(x)),
+            domain="nonnegative",
+            initial=1.0,
+            learned=True,
+            samples=(0.3, 2.0),
+        )
+    },
+    dx=_elu_slope,
+    dxx=_elu_curvature,
+    limits=lambda alpha: (-alpha, math.inf),
+    slope_limits=(0.0, 1.0),
+    kinks={0.0: "left"},
+    reference=lambda mp, x, alpha: +x if x > 0 else alpha * mp.expm1(x),
+    latex=r"\begin{cases} x & x > 0 \\ \alpha (e^x - 1) & x \le 0 \end{cases}",
+    paper="Clevert, Unterthiner & Hochreiter 2016, Fast and accurate deep network learning by "
+    "exponential linear units, arXiv:1511.07289",
+    names={"jax": "elu", "flax": "elu", "keras": "elu", "torch": "elu", "onnx": "Elu"},
+)
+def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
+    r"""Exponential linear unit: ``x`` above zero, else :math:`\alpha (e^x - 1)`.
+
+    The derivative at 0 is alpha.
+
+    Args:
+      x: an array of any shape.
+      alpha: minus the limit for very negative input; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.elu(jnp.array([-1.0, 0.0, 2.0]))
+      Array([-0.632,  0.        ,  2.        ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    return jnp.where(x > 0, x, alpha * num.expm1(_negative(x)))
+
+
+def _celu_argument(x: Array, alpha: Any) -> num.Wide:
+    return num.quotient(_negative(x), alpha)
+
+
+def _celu_by_alpha(x: Array, alpha: Any) -> Array:
+    z = _celu_argument(x, alpha)
+    top = jnp.asarray(z.value)
+    near = jnp.maximum(top, -1)
+    series = num.polynomial(near, num.pick(near, fits.CELU_ALPHA_SINGLE, fits.CELU_ALPHA_DOUBLE))
+    plain = num.expm1(z) - num.tail(z).times(top)
+    return jnp.where(top > -1, near * near * series, plain)
+
+
+@activation(
+    parameters={
+        "alpha": Parameter(
+            partial=_celu_by_alpha, domain="positive", initial=1.0, learned=True, samples=(0.3, 2.0)
+        )
+    },
+    dx=lambda x, alpha: jnp.where(x > 0, 1, num.tail(_celu_argument(x, alpha)).value),
+    dxx=lambda x, alpha: jnp.where(x > 0, 0, num.tail(_celu_argument(x, alpha)).times(1 / alpha)),
+    limits=lambda alpha: (-alpha, math.inf),
+    slope_limits=(0.0, 1.0),
+    kinks={0.0: "left"},
+    reference=lambda mp, x, alpha: +x if x > 0 else alpha * mp.expm1(x / alpha),
+    latex=r"\max(x, 0) + \min(0, \alpha (e^{x/\alpha} - 1))",
+    paper="Barron 2017, Continuously differentiable exponential linear units, arXiv:1704.07483",
+    names={"jax": "celu", "flax": "celu", "keras": "celu", "torch": "celu", "onnx": "Celu"},
+)
+def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
+    r"""Continuously differentiable exponential linear unit.
+
+    ``x`` above zero, else :math:`\alpha (e^{x/\alpha} - 1)`; the derivative at 0 is 1 for every
+    alpha.
+
+    Args:
+      x: an array of any shape.
+      alpha: minus the limit for very negative input, positive; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.celu(jnp.array([-1.0, 0.0, 2.0]))
+      Array([-0.632,  0.        ,  2.        ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    z = _celu_argument(x, alpha)
+    # For the smallest inputs, whose quotient cannot be split, the value is x itself.
+    return jnp.where(num.lead(z) > -(2.0**-60), x, alpha * num.expm1(z))
+
+
+_SELU_ALPHA = 1.6732632423543772848170429916717
+_SELU_SCALE = 1.0507009873554804934193349852946
+
+
+@activation(
+    dx=lambda x: jnp.where(
+        x > 0, _SELU_SCALE, num.tail(_negative(x)).times(_SELU_SCALE * _SELU_ALPHA)
+    ),
+    dxx=lambda x: jnp.where(
+        x > 0, 0, num.tail(_negative(x)).times(_SELU_SCALE * _SELU_ALPHA)
+    ),
+    limits=(-_SELU_SCALE * _SELU_ALPHA, math.inf),
+    slope_limits=(0.0, _SELU_SCALE),
+    kinks={0.0: "left"},
+    reference=lambda mp, x: mp.mpf("1.0507009873554804934193349852946")
+    * (+x if x > 0 else mp.mpf("1.6732632423543772848170429916717") * mp.expm1(x)),
+    latex=r"\lambda \begin{cases} x & x > 0 \\ \alpha (e^x - 1) & x \le 0 \end{cases}",
+    paper="Klambauer, Unterthiner, Mayr & Hochreiter 2017, Self-normalizing neural networks, "
+    "arXiv:1706.02515",
+    names={"jax": "selu", "flax": "selu", "keras": "selu", "torch": "selu", "onnx": "Selu"},
+)  # fmt: skip
+def selu(x: ArrayLike) -> Array:
+    r"""Scaled exponential linear unit, with the paper's alpha 1.6733 and scale 1.0507.
+
+    Use it with LeCun normal initial weights and AlphaDropout. The derivative at 0 is scale times
+    alpha.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.selu(jnp.array([-1.0, 0.0, 2.0]))
+      Array([-1.111,  0.       ,  2.101 ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    low = (_SELU_SCALE * _SELU_ALPHA) * num.expm1(_negative(x))
+    return jnp.where(x > 0, _SELU_SCALE * x, low)
+
+
+@activation(
+    dx_from_output=lambda y: y,
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, math.inf),
+    reference=lambda mp, x: mp.cosh(x) + mp.sinh(x) if abs(x) < 1 else 1 / mp.exp(-x),
+    latex=r"e^x",
+    names={"keras": "exponential", "onnx": "Exp"},
+)
+def exponential(x: ArrayLike) -> Array:
+    """Exponential function. The backward pass keeps the output alone.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.exponential(jnp.array([0.0, 1.0]))
+      Array([1.       , 2.718], dtype=float32)
+    """
+    return jnp.exp(jnp.asarray(x))

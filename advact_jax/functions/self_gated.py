@@ -1,0 +1,289 @@
+"""Self-gated functions: the input times a smooth gate of the input."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from advact_jax import _coefficients as fits
+from advact_jax import _numerics as num
+from advact_jax._spec import Parameter, activation
+
+# -- x · sigmoid(z(x)) ---------------------------------------------------------------------------
+
+
+def _gated(x: Array, z: Any) -> Array:
+    return num.logistic_times(x, z)
+
+
+def _gated_slope(z: Any, rise: Array) -> Array:
+    """Return the derivative of x · sigmoid(z), where rise = x · z'."""
+    e = num.decay(z)
+    right = num.lead(z) >= 0
+    share = num.one_plus_squared(e.value)
+    low = e.times(jnp.where(right, rise, (1 + rise) + e.value) / share)
+    return low + jnp.where(right, 1 / (1 + e.value), 0.0)
+
+
+def _gated_curvature(z: Any, twice: Array, bend: Array) -> Array:
+    """Return sigmoid'(z) · (twice + bend · (1 - 2 sigmoid(z))), the second derivative."""
+    e = num.decay(z)
+    falling = num.with_sign_of(num.lead(z), num.one_minus_decay(z) / (1 + e.value))
+    return e.times((twice - bend * falling) / num.one_plus_squared(e.value))
+
+
+def _silu_slope(x: Array, beta: Any) -> Array:
+    z = num.product(beta, x)
+    plain = _gated_slope(z, beta * x)
+    return num.near_root(z, fits.SILU_SLOPE_SINGLE, fits.SILU_SLOPE_DOUBLE, plain)
+
+
+def _silu_curvature(x: Array, beta: Any) -> Array:
+    z = num.product(beta, x)
+    plain = _gated_curvature(z, jnp.full_like(x, 2), beta * x)
+    return beta * num.near_root(
+        num.size(z), fits.SILU_CURVATURE_SINGLE, fits.SILU_CURVATURE_DOUBLE, plain
+    )
+
+
+def _silu_by_beta(x: Array, beta: Any) -> Array:
+    return num.logistic_slope_times(x * x, num.product(beta, x))
+
+
+@activation(
+    parameters={
+        "beta": Parameter(partial=_silu_by_beta, initial=1.0, learned=True, samples=(0.3, 1.702))
+    },
+    dx=_silu_slope,
+    dxx=_silu_curvature,
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, 1.0),
+    reference=lambda mp, x, beta: x / (1 + mp.exp(-beta * x)),
+    latex=r"x\,\sigma(\beta x)",
+    paper="Ramachandran, Zoph & Le 2017, Searching for activation functions, arXiv:1710.05941; "
+    "Elfwing, Uchibe & Doya 2018, Sigmoid-weighted linear units, arXiv:1702.03118",
+    names={
+        "jax": "silu", "flax": "silu", "keras": "silu", "torch": "silu", "huggingface": "silu",
+        "onnx": "Swish",
+    },
+)  # fmt: skip
+def silu(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
+    r"""Sigmoid linear unit, or swish: :math:`x \, \sigma(\beta x)`.
+
+    Args:
+      x: an array of any shape.
+      beta: sharpness of the gate; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.silu(jnp.array([-jnp.inf, -1.0, 0.0, 1.0]))
+      Array([ 0.        , -0.268,  0.        ,  0.731 ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    return _gated(x, num.product(beta, x))
+
+
+swish = silu
+
+
+@activation(
+    dx=lambda x: jnp.where(x >= 3, 1, jnp.where(x <= -3, 0, (2 * x + 3) / 6)),
+    dxx=lambda x: jnp.where(jnp.isnan(x), x, jnp.where(jnp.abs(x) < 3, 1 / 3, 0)),
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, 1.0),
+    kinks={-3.0: "left", 3.0: "right"},
+    reference=lambda mp, x: x * min(max(x / 6 + mp.mpf(1) / 2, mp.mpf(0)), mp.mpf(1)),
+    latex=r"x \min(\max(\tfrac{x}{6} + \tfrac12, 0), 1)",
+    paper="Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244",
+    names={
+        "jax": "hard_silu", "flax": "hard_silu", "keras": "hard_silu", "torch": "hardswish",
+        "huggingface": "hardswish", "onnx": "HardSwish",
+    },
+)  # fmt: skip
+def hard_silu(x: ArrayLike) -> Array:
+    r"""Hard SiLU, or hard swish: ``x`` times the hard sigmoid of ``x``.
+
+    The derivative is 0 at -3 and 1 at 3.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.hard_silu(jnp.array([-4.0, -1.5, 0.0, 3.0]))
+      Array([-0.   , -0.375,  0.   ,  3.   ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    near = jnp.clip(x, -3, 3)
+    return jnp.where(x >= 3, x, near * (near + 3) / 6)
+
+
+hard_swish = hard_silu
+
+# -- gelu ----------------------------------------------------------------------------------------
+
+_DENSITY = 0.3989422804014326779399461  # 1 / sqrt(2 pi)
+# 2 sqrt(2 / pi) and 0.044715 times it, each as an unevaluated sum of two doubles.
+_TANH_LINEAR = (1.5957691216057308, -9.96930880911092e-17)
+_TANH_CUBIC = (0.07135481627260025, -6.175149918155315e-19)
+
+
+def _tanh_gate(x: Array) -> tuple[num.Wide, Array]:
+    """Return z and x z' for the tanh form's gate sigmoid(z), z = 2 sqrt(2/pi) (x + 0.044715 x³)."""
+    bounded = jnp.clip(x, -1e4, 1e4)
+    wide = num.Wide.of(bounded, bounded)
+    linear, cubic = num.Wide.of(_TANH_LINEAR, bounded), num.Wide.of(_TANH_CUBIC, bounded)
+    bend = cubic * (wide * wide).split()
+    z = wide * (linear + bend).split()
+    return z, z.value + 2 * bounded * bend.value
+
+
+def _gelu_slope(x: Array, approximate: bool) -> Array:
+    x = jnp.clip(x, -1e4, 1e4)
+    if approximate:
+        plain = _gated_slope(*_tanh_gate(x))
+        return num.near_root(x, fits.GELU_TANH_SLOPE_SINGLE, fits.GELU_TANH_SLOPE_DOUBLE, plain)
+    size, density, ratio = num.normal(x)
+    below = density.times(ratio - _DENSITY * size)
+    plain = jnp.where(x >= 0, 1 - below, below)
+    return num.near_root(x, fits.GELU_SLOPE_SINGLE, fits.GELU_SLOPE_DOUBLE, plain)
+
+
+def _gelu_curvature(x: Array, approximate: bool) -> Array:
+    x = jnp.clip(x, -1e4, 1e4)
+    if approximate:
+        slope = _TANH_LINEAR[0] + 3 * _TANH_CUBIC[0] * x * x
+        twice = 2 * slope + 6 * _TANH_CUBIC[0] * x * x
+        plain = _gated_curvature(_tanh_gate(x)[0], twice, x * slope * slope)
+        return num.near_root(
+            jnp.abs(x), fits.GELU_TANH_CURVATURE_SINGLE, fits.GELU_TANH_CURVATURE_DOUBLE, plain
+        )
+    return num.normal(x).density.times(_DENSITY * (2 - x * x))
+
+
+def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:
+    if approximate:
+        inner = mp.sqrt(8 / mp.pi) * (x + mp.mpf("0.044715") * x**3)
+        return x / (1 + mp.exp(-inner))
+    return x * mp.erfc(-x / mp.sqrt(2)) / 2
+
+
+@activation(
+    flags={"approximate": (True, False)},
+    dx=_gelu_slope,
+    dxx=_gelu_curvature,
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, 1.0),
+    reference=_gelu_reference,
+    latex=r"x\,\Phi(x) \approx x\,\sigma\!\left(\sqrt{8/\pi}\,(x + 0.044715\,x^3)\right)",
+    paper="Hendrycks & Gimpel 2016, Gaussian error linear units, arXiv:1606.08415",
+    names={
+        "jax": "gelu", "flax": "gelu", "keras": ("gelu", {"approximate": False}),
+        "torch": ("gelu", {"approximate": False}),
+        "huggingface": ("gelu", {"approximate": False}), "onnx": ("Gelu", {"approximate": False}),
+    },
+)  # fmt: skip
+def gelu(x: ArrayLike, approximate: bool = True) -> Array:
+    r"""Gaussian error linear unit: :math:`x \, \Phi(x)`, or its tanh approximation.
+
+    As in jax.nn the approximation is the default; Keras, torch, Hugging Face and ONNX default to
+    the exact form. The two differ by at most 4.7e-4.
+
+    Args:
+      x: an array of any shape.
+      approximate: whether to use the tanh form.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.gelu(jnp.array([-1.0, 0.0, 1.0]), approximate=False)
+      Array([-0.158,  0.        ,  0.841 ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    if approximate:
+        return _gated(x, _tanh_gate(x)[0])
+    size, density, ratio = num.normal(x)
+    plain = jnp.where(x >= 0, x * (1 - density.value * ratio), -density.times(size * ratio))
+    return num.near_root(x, fits.GELU_SINGLE, fits.GELU_DOUBLE, plain)
+
+
+# -- mish ----------------------------------------------------------------------------------------
+# With E = exp(x): tanh(softplus(x)) = (E² + 2E) / (E² + 2E + 2). For x > 0 all is divided by powers
+# of E, so that only exp(-abs(x)) is needed.
+
+
+def _mish_value(x: Array) -> Array:
+    e = num.decay(x)
+    v, right = e.value, x > 0
+    above = jnp.where(right, 1 + 2 * v, v + 2)
+    below = jnp.where(right, 1 + 2 * v + 2 * v * v, v * (v + 2) + 2)
+    share = x * (above / below)
+    return jnp.where(right, share, e.times(share))
+
+
+def _mish_slope(x: Array) -> Array:
+    e = num.decay(x)
+    v, right = e.value, x > 0
+    below = jnp.where(right, 1 + 2 * v + 2 * v * v, v * (v + 2) + 2)
+    # Sums are ordered so that what cancels, 1 + x, is exact.
+    rise = e.times(v * (4 * x * (1 + v)) / (below * below))
+    left = e.times((4 * (1 + x) + v * (6 + 4 * x + v * (4 + v))) / (below * below))
+    plain = jnp.where(right, (1 + 2 * v) / below + rise, left)
+    return num.near_root(x, fits.MISH_SLOPE_SINGLE, fits.MISH_SLOPE_DOUBLE, plain)
+
+
+def _mish_curvature(x: Array) -> Array:
+    right, v = x > 0, num.decay(x).value
+    x = jnp.clip(x, -1e4, 1e4)
+    below = jnp.where(right, 1 + 2 * v + 2 * v * v, v * (v + 2) + 2)
+    above = jnp.where(
+        right,
+        2 * (1 - x) + v * (6 - 3 * x + v * (8 + 2 * x + v * (4 + 2 * x))),
+        2 * (2 + x) + v * (8 + 2 * x + v * (6 - 3 * x + v * (2 - 2 * x))),
+    )
+    scale = num.decay(jnp.where(right, 2 * x, x))
+    plain = scale.times(4 * above / (below * below * below))
+    left = num.near_root(x, fits.MISH_CURVATURE_LEFT_SINGLE, fits.MISH_CURVATURE_LEFT_DOUBLE, plain)
+    return num.near_root(
+        x, fits.MISH_CURVATURE_RIGHT_SINGLE, fits.MISH_CURVATURE_RIGHT_DOUBLE, left
+    )
+
+
+@activation(
+    dx=_mish_slope,
+    dxx=_mish_curvature,
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, 1.0),
+    reference=lambda mp, x: x * mp.tanh(mp.log1p(mp.exp(x))),
+    latex=r"x \tanh(\log(1 + e^x))",
+    paper="Misra 2019, Mish: a self regularized non-monotonic activation function, "
+    "arXiv:1908.08681",
+    names={
+        "jax": "mish", "keras": "mish", "torch": "mish", "huggingface": "mish", "onnx": "Mish",
+    },
+)  # fmt: skip
+def mish(x: ArrayLike) -> Array:
+    r"""Mish: :math:`x \tanh(\log(1 + e^x))`.
+
+    Computed from one exponential, without the logarithm and the tanh.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.mish(jnp.array([-1.0, 0.0, 1.0]))
+      Array([-0.303,  0.        ,  0.865 ], dtype=float32)
+    """
+    return _mish_value(jnp.asarray(x))

@@ -1,0 +1,275 @@
+"""Sigmoids: bounded, increasing functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from advact_jax import _numerics as num
+from advact_jax._spec import Parameter, activation
+
+
+@activation(
+    dx=lambda x: num.logistic_slope_times(1.0, x),
+    dxx=lambda x: num.logistic_curvature_times(1.0, x),
+    limits=(0.0, 1.0),
+    slope_limits=(0.0, 0.0),
+    reference=lambda mp, x: mp.exp(x) / (mp.exp(x) + 1) if x < 0 else 1 / (1 + mp.exp(-x)),
+    latex=r"\frac{1}{1 + e^{-x}}",
+    names={
+        "jax": "sigmoid", "flax": "sigmoid", "keras": "sigmoid", "torch": "sigmoid",
+        "huggingface": "sigmoid", "onnx": "Sigmoid",
+    },
+)  # fmt: skip
+def sigmoid(x: ArrayLike) -> Array:
+    r"""Logistic sigmoid: :math:`1 / (1 + e^{-x})`.
+
+    The derivative is computed from :math:`e^{-|x|}`, so that it stays right where the value has
+    rounded to 1, in 16 bits too.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.sigmoid(jnp.array([-1.0, 0.0, 1.0]))
+      Array([0.268, 0.5       , 0.731 ], dtype=float32)
+    """
+    return num.logistic_times(1.0, jnp.asarray(x))
+
+
+def _tanh_slope(x: Array) -> Array:
+    return num.logistic_slope_times(4.0, 2 * x)
+
+
+@activation(
+    dx=_tanh_slope,
+    dxx=lambda x: num.logistic_curvature_times(8.0, 2 * x),
+    limits=(-1.0, 1.0),
+    slope_limits=(0.0, 0.0),
+    reference=lambda mp, x: mp.sinh(x) / mp.cosh(x),
+    latex=r"\tanh x",
+    names={
+        "jax": "tanh", "flax": "tanh", "keras": "tanh", "torch": "tanh", "huggingface": "tanh",
+        "onnx": "Tanh",
+    },
+)  # fmt: skip
+def tanh(x: ArrayLike) -> Array:
+    r"""Hyperbolic tangent.
+
+    The derivative :math:`4 e^{-2|x|} / (1 + e^{-2|x|})^2` does not cancel, as
+    :math:`1 - \tanh^2 x` does.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.tanh(jnp.array([-1.0, 0.0, 1.0]))
+      Array([-0.761,  0.        ,  0.761], dtype=float32)
+    """
+    return num.tanh(jnp.asarray(x))
+
+
+def _ratio(a: Any, slope: Any, x: Array) -> num.Wide:
+    """Return a / slope as a `Wide`: where the line meets a, without the error of a division."""
+    if isinstance(a, int | float) and isinstance(slope, int | float):
+        return num.Wide.of(a / slope, x)
+    if isinstance(slope, int | float):
+        return num.product(1 / slope, a)
+    return num.quotient(jnp.asarray(a, x.dtype), slope)
+
+
+def _above_zero(x: Array, slope: Any, offset: Any) -> Array:
+    """Return x + offset / slope, the distance from the point where the line is 0."""
+    zero = _ratio(offset, slope, x)
+    return (x + zero.head) + zero.tail
+
+
+def _hard_sigmoid_piece(x: Array, slope: Any, offset: Any) -> Array:
+    x = jnp.clip(x, -1e30, 1e30)
+    from_zero = num.Wide.of(x, x) + _ratio(offset, slope, x)
+    saturated = (from_zero - _ratio(1.0, slope, x)).value >= 0
+    return jnp.where(saturated, 2, jnp.where(from_zero.value <= 0, 0, 1))
+
+
+@activation(
+    parameters={
+        "slope": Parameter(
+            partial=lambda x, slope, offset: jnp.where(
+                _hard_sigmoid_piece(x, slope, offset) == 1, x, jnp.where(x == x, 0, x)
+            ),
+            domain="positive",
+            samples=(0.25,),
+        ),
+        "offset": Parameter(
+            partial=lambda x, slope, offset: jnp.where(
+                _hard_sigmoid_piece(x, slope, offset) == 1, 1 + 0 * x, jnp.where(x == x, 0, x)
+            ),
+            samples=(0.25,),
+        ),
+    },
+    region=_hard_sigmoid_piece,
+    slope=lambda piece, slope, offset: jnp.where(piece == 1, slope, 0.0),
+    limits=(0.0, 1.0),
+    slope_limits=(0.0, 0.0),
+    kinks=lambda slope, offset: {-offset / slope: "left", (1 - offset) / slope: "right"},
+    reference=lambda mp, x, slope, offset: min(max(slope * x + offset, mp.mpf(0)), mp.mpf(1)),
+    latex=r"\min(\max(s x + o, 0), 1)",
+    paper="Courbariaux, Bengio & David 2015, BinaryConnect, arXiv:1511.00363",
+    names={
+        "jax": "hard_sigmoid", "flax": "hard_sigmoid", "keras": "hard_sigmoid",
+        "torch": "hardsigmoid", "onnx": ("HardSigmoid", {"slope": 0.2, "offset": 0.5}),
+    },
+)  # fmt: skip
+def hard_sigmoid(x: ArrayLike, *, slope: ArrayLike = 1 / 6, offset: ArrayLike = 0.5) -> Array:
+    r"""Hard sigmoid: ``slope * x + offset``, cut at 0 and 1.
+
+    The derivative at both kinks is 0. The default slope of 1/6 is that of JAX, Keras 3 and torch;
+    ONNX and older Keras have 0.2.
+
+    Args:
+      x: an array of any shape.
+      slope: slope of the middle part, positive; broadcasts against ``x``.
+      offset: value at 0; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.hard_sigmoid(jnp.array([-4.0, 0.0, 1.5]))
+      Array([0.  , 0.5 , 0.75], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    piece = _hard_sigmoid_piece(x, slope, offset)
+    line = _above_zero(x, slope, offset) * slope
+    return jnp.where(piece == 2, 1, jnp.where(piece == 0, 0, line))
+
+
+@activation(
+    region=lambda x: jnp.abs(x) < 1,
+    slope=lambda piece: 0.5 * piece.astype(jnp.float32),
+    limits=(0.0, 1.0),
+    slope_limits=(0.0, 0.0),
+    kinks={-1.0: "left", 1.0: "right"},
+    reference=lambda mp, x: min(max((x + 1) / 2, mp.mpf(0)), mp.mpf(1)),
+    latex=r"\min(\max(\tfrac12 (x + 1), 0), 1)",
+    names={"jax": "sparse_sigmoid", "keras": "sparse_sigmoid"},
+)
+def sparse_sigmoid(x: ArrayLike) -> Array:
+    r"""Sparse sigmoid: the derivative of `sparse_plus`, :math:`(x + 1) / 2` cut at 0 and 1.
+
+    The derivative at both kinks is 0 (jax.nn has half of it, 0.25).
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.sparse_sigmoid(jnp.array([-2.0, 0.0, 3.0]))
+      Array([0. , 0.5, 1. ], dtype=float32)
+    """
+    return 0.5 * (jnp.clip(jnp.asarray(x), -1, 1) + 1)
+
+
+def _hard_tanh_piece(x: Array, min_value: Any, max_value: Any) -> Array:
+    return jnp.where(x < min_value, 0, jnp.where(x > max_value, 2, 1))
+
+
+def _in_piece(which: int) -> Any:
+    def partial(x: Array, min_value: Any, max_value: Any) -> Array:
+        piece = _hard_tanh_piece(x, min_value, max_value)
+        return jnp.where(jnp.isnan(x), x, jnp.where(piece == which, 1, 0))
+
+    return partial
+
+
+@activation(
+    parameters={
+        "min_value": Parameter(partial=_in_piece(0), samples=(-2.0,)),
+        "max_value": Parameter(partial=_in_piece(2), samples=(3.0,)),
+    },
+    region=_hard_tanh_piece,
+    slope=lambda piece, min_value, max_value: piece == 1,
+    limits=lambda min_value, max_value: (min_value, max_value),
+    slope_limits=(0.0, 0.0),
+    kinks=lambda min_value, max_value: {min_value: "right", max_value: "left"},
+    reference=lambda mp, x, min_value, max_value: (
+        mp.mpf(min_value) if x < min_value else mp.mpf(max_value) if x > max_value else +x
+    ),
+    latex=r"\min(\max(x, a), b)",
+    paper="Collobert 2004, Large scale machine learning",
+    names={
+        "jax": "hard_tanh", "flax": "hard_tanh", "keras": "hard_tanh", "torch": "hardtanh",
+    },
+    keeps_integers=True,
+)  # fmt: skip
+def hard_tanh(x: ArrayLike, min_value: ArrayLike = -1.0, max_value: ArrayLike = 1.0) -> Array:
+    r"""Hard tanh: ``x`` cut at ``min_value`` and ``max_value``.
+
+    The derivative at both kinks is 1, as in jax.nn.
+
+    Args:
+      x: an array of any shape.
+      min_value: lower bound; broadcasts against ``x``.
+      max_value: upper bound; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.hard_tanh(jnp.array([-2.0, 0.5, 3.0]))
+      Array([-1. ,  0.5,  1. ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    dtype = x.dtype
+    low, high = jnp.asarray(min_value, dtype), jnp.asarray(max_value, dtype)
+    return jnp.where(x > high, high, jnp.where(x < low, low, x))
+
+
+@activation(
+    dx=lambda x: (1 / (1 + jnp.abs(x))) ** 2,
+    dxx=lambda x: jnp.where(x >= 0, -2, 2) * (1 / (1 + jnp.abs(x))) ** 3,
+    limits=(-1.0, 1.0),
+    slope_limits=(0.0, 0.0),
+    kinks={0.0: "right"},
+    reference=lambda mp, x: x / (1 + x) if x >= 0 else x / (1 - x),
+    latex=r"\frac{x}{1 + |x|}",
+    paper="Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward "
+    "networks",
+    names={
+        "jax": "soft_sign", "flax": "soft_sign", "keras": "softsign", "torch": "softsign",
+        "onnx": "Softsign",
+    },
+)  # fmt: skip
+def soft_sign(x: ArrayLike) -> Array:
+    r"""Soft sign: :math:`x / (1 + |x|)`.
+
+    Its second derivative jumps at 0, where it is -2.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.soft_sign(jnp.array([-1.0, 0.0, 3.0]))
+      Array([-0.5 ,  0.  ,  0.75], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    size = jnp.minimum(jnp.abs(x), np.asarray(jnp.finfo(x.dtype).max / 2, x.dtype))
+    return num.with_sign_of(x, size / (1 + size))
+
+
+softsign = soft_sign

@@ -1,0 +1,257 @@
+"""Softplus and the other smooth rectifiers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from advact_jax import _numerics as num
+from advact_jax._spec import Parameter, activation
+
+
+def _softplus_by_beta(x: Array, beta: Any) -> Array:
+    z = num.product(beta, x)
+    e = num.decay(z)
+    # Both terms share the factor e, so that they are added before they are small.
+    return -e.times((jnp.abs(x) / (1 + e.value) + num.log1p_share(e.value) / beta) / beta)
+
+
+_DUGAS = (
+    "Dugas, Bengio, Bélisle, Nadeau & Garcia 2001, Incorporating second-order functional knowledge "
+    "for better option pricing"
+)
+
+
+@activation(
+    parameters={
+        "beta": Parameter(
+            partial=_softplus_by_beta,
+            domain="positive",
+            initial=1.0,
+            learned=True,
+            samples=(0.3, 5.0),
+        )
+    },
+    dx=lambda x, beta: num.logistic_times(1.0, num.product(beta, x)),
+    dxx=lambda x, beta: num.logistic_slope_times(beta, num.product(beta, x)),
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, 1.0),
+    reference=lambda mp, x, beta: mp.log1p(mp.exp(beta * x)) / beta,
+    latex=r"\tfrac{1}{\beta} \log(1 + e^{\beta x})",
+    paper=_DUGAS,
+    names={
+        "jax": "softplus", "flax": "softplus", "keras": "softplus", "torch": "softplus",
+        "onnx": "Softplus",
+    },
+)  # fmt: skip
+def softplus(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
+    r"""Softplus: :math:`\log(1 + e^{\beta x}) / \beta`, a smooth rectifier.
+
+    Torch's ``threshold`` is not needed: the value is right for every input.
+
+    Args:
+      x: an array of any shape.
+      beta: sharpness, positive; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.softplus(jnp.array([-1.0, 0.0, 100.0]))
+      Array([  0.313,   0.693, 100.       ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    return jnp.maximum(x, 0) + num.softplus_tail(1 / beta, num.product(beta, x))
+
+
+def _parametric_by_beta(x: Array, alpha: Any, beta: Any) -> Array:
+    return num.logistic_times(alpha * x, num.product(beta, x))
+
+
+def _parametric_by_alpha(x: Array, alpha: Any, beta: Any) -> Array:
+    return beta * jnp.maximum(x, 0) + num.softplus_tail(1.0, num.product(beta, x))
+
+
+@activation(
+    parameters={
+        "alpha": Parameter(
+            partial=_parametric_by_alpha, initial=0.2, learned=True, samples=(0.7,)
+        ),
+        "beta": Parameter(
+            partial=_parametric_by_beta, domain="positive", initial=5.0, learned=True,
+            samples=(1.5,),
+        ),
+    },
+    dx=lambda x, alpha, beta: num.logistic_times(alpha * beta, num.product(beta, x)),
+    dxx=lambda x, alpha, beta: num.logistic_slope_times(
+        alpha * beta * beta, num.product(beta, x)
+    ),
+    limits=lambda alpha, beta: (0.0, math.copysign(math.inf, alpha)),
+    slope_limits=lambda alpha, beta: (0.0, alpha * beta),
+    reference=lambda mp, x, alpha, beta: alpha * mp.log1p(mp.exp(beta * x)),
+    latex=r"\alpha \log(1 + e^{\beta x})",
+    paper="Keras 0.x, keras.layers.advanced_activations.ParametricSoftplus; McFarland, Cui & "
+    "Butts 2013, Inferring nonlinear neuronal computation based on physiologically plausible "
+    "inputs",
+    names={"keras": "ParametricSoftplus"},
+)  # fmt: skip
+def parametric_softplus(x: ArrayLike, alpha: ArrayLike = 0.2, beta: ArrayLike = 5.0) -> Array:
+    r"""Parametric softplus: :math:`\alpha \log(1 + e^{\beta x})`, alpha and beta learned.
+
+    Keras's old documentation printed the formula without the logarithm and beta as 0.5. The
+    logarithm belongs there, and beta is 5: only then is the slope for large input
+    :math:`\alpha \beta = 1`, nearer to the rectifier's than softplus is.
+
+    Args:
+      x: an array of any shape.
+      alpha: scale; broadcasts against ``x``.
+      beta: sharpness, positive; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.parametric_softplus(jnp.array([0.0, 0.25, 2.0]))
+      Array([0.138, 0.300, 2.000  ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    line = jnp.maximum(x, 0) * (alpha * beta)
+    return line + num.softplus_tail(alpha, num.product(beta, x))
+
+
+@activation(
+    dx=lambda x: num.logistic_times(1.0, -x),
+    dxx=lambda x: num.logistic_slope_times(-1.0, x),
+    limits=(-math.inf, 0.0),
+    slope_limits=(1.0, 0.0),
+    reference=lambda mp, x: -mp.log1p(mp.exp(-x)),
+    latex=r"\log \sigma(x)",
+    names={
+        "jax": "log_sigmoid", "flax": "log_sigmoid", "keras": "log_sigmoid", "torch": "logsigmoid",
+    },
+)  # fmt: skip
+def log_sigmoid(x: ArrayLike) -> Array:
+    r"""Logarithm of the sigmoid: :math:`-\log(1 + e^{-x})`.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.log_sigmoid(jnp.array([-100.0, 0.0, 1.0]))
+      Array([-100.       ,   -0.693,   -0.313], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    return jnp.minimum(x, 0) - num.softplus_tail(1.0, x)
+
+
+def _scaled(x: Array, b: Any) -> tuple[Array, Array, Array]:
+    """Return s x, s sqrt(x² + b) and s, a power of two that keeps x² from overflowing."""
+    large, down = (2.0**500, 2.0**-560) if num.is_double(x) else (2.0**60, 2.0**-70)
+    scale = jnp.where(jnp.abs(x) < large, np.asarray(1.0, x.dtype), np.asarray(down, x.dtype))
+    small = x * scale
+    return small, jnp.sqrt(small * small + b * scale * scale), scale
+
+
+def _over(a: Any, b: Array) -> Array:
+    """Return a / b, and 0 where b is 0: a root of 0 is a kink, owned by the left."""
+    return jnp.where(b == 0, 0, a / jnp.where(b == 0, 1, b))
+
+
+def _squareplus(x: Array, b: Any) -> Array:
+    small, root, scale = _scaled(x, b)
+    above = 0.5 * (small + root) / scale
+    return jnp.where(x >= 0, above, _over(0.5 * b * scale, root - jnp.minimum(small, 0)))
+
+
+def _squareplus_slope(x: Array, b: Any) -> Array:
+    small, root, scale = _scaled(x, b)
+    right = 0.5 + 0.5 * _over(jnp.maximum(small, 0), root)
+    left = _over(_over(0.5 * b, root - jnp.minimum(small, 0)) * scale, root) * scale
+    slope = jnp.where((x >= 0) & (root > 0), right, left)
+    return jnp.where(x == math.inf, 1, slope)
+
+
+def _squareplus_curvature(x: Array, b: Any) -> Array:
+    _, root, scale = _scaled(x, b)
+    return _over(_over(_over(0.5 * b, root) * scale, root) * scale, root) * scale
+
+
+def _squareplus_by_b(x: Array, b: Any) -> Array:
+    _, root, scale = _scaled(x, b)
+    return 0.25 / root * scale
+
+
+@activation(
+    parameters={
+        "b": Parameter(
+            partial=_squareplus_by_b, domain="nonnegative", initial=4.0, learned=True,
+            samples=(0.5, 10.0),
+        )
+    },
+    dx=_squareplus_slope,
+    dxx=_squareplus_curvature,
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, 1.0),
+    kinks=lambda b: {0.0: "left"} if b == 0 else {},
+    reference=lambda mp, x, b: (
+        (x + mp.sqrt(x * x + b)) / 2 if x > 0 else b / 2 / (mp.sqrt(x * x + b) - x)
+    ),
+    latex=r"\tfrac12 (x + \sqrt{x^2 + b})",
+    paper="Barron 2021, Squareplus: a softplus-like algebraic rectifier, arXiv:2112.11687",
+    names={"jax": "squareplus", "keras": "squareplus"},
+)  # fmt: skip
+def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> Array:
+    r"""Squareplus: :math:`(x + \sqrt{x^2 + b}) / 2`, a smooth rectifier without exponentials.
+
+    For negative input the equal form :math:`\tfrac{b}{2} / (\sqrt{x^2 + b} - x)` is used, which
+    does not cancel. With ``b = 0`` it is relu, with derivative 0 at 0.
+
+    Args:
+      x: an array of any shape.
+      b: roundness of the bend, not negative; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.squareplus(jnp.array([-1e4, 0.0, 1e4]))
+      Array([1.e-04, 1.e+00, 1.e+04], dtype=float32)
+    """
+    return _squareplus(jnp.asarray(x), b)
+
+
+@activation(
+    dx=lambda x: 0.5 * (jnp.clip(x, -1, 1) + 1),
+    dxx=lambda x: jnp.where(jnp.isnan(x), x, jnp.where(jnp.abs(x) < 1, 0.5, 0.0)),
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, 1.0),
+    kinks={-1.0: "left", 1.0: "right"},
+    reference=lambda mp, x: mp.mpf(0) if x <= -1 else +x if x >= 1 else ((x + 1) / 2) ** 2,
+    latex=r"\begin{cases} 0 & x \le -1 \\ \tfrac14 (x + 1)^2 & |x| < 1 \\ x & x \ge 1 \end{cases}",
+    paper="Yin et al. 2024, JAX documentation of sparse_plus",
+    names={"jax": "sparse_plus", "keras": "sparse_plus"},
+)
+def sparse_plus(x: ArrayLike) -> Array:
+    r"""Sparse plus: 0 up to -1, ``x`` from 1 on, :math:`(x + 1)^2 / 4` between.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.sparse_plus(jnp.array([-2.0, 0.0, 3.0]))
+      Array([0.  , 0.25, 3.  ], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    bent = jnp.clip(x, -1, 1) + 1
+    return jnp.where(x >= 1, x, 0.25 * bent * bent)

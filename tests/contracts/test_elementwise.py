@@ -1,0 +1,115 @@
+"""Every contract, for every elementwise activation, generated from the declarations."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import pytest
+
+from advact_jax import catalog, testing
+
+CASES = {
+    case.name: case
+    for function in catalog.elementwise().values()
+    for case in testing.cases(function)
+}
+
+
+def _is_structure(case: testing.Case) -> bool:
+    required = set(case.spec.parameters) - set(case.spec.defaults)
+    return set(case.given) <= {*case.spec.flags, *required}
+
+
+# One for each function and each flag: structure does not depend on a parameter's value.
+STRUCTURES = {name: case for name, case in CASES.items() if _is_structure(case)}
+# The rule takes all sample values itself, but for a parameter that is None unless it is given.
+RULES = {
+    name: case
+    for name, case in CASES.items()
+    if name in STRUCTURES or any(case.spec.defaults[key] is None for key in case.given)
+}
+DTYPES = ("bfloat16", "float16", "float32")
+
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+every_structure = pytest.mark.parametrize("case", STRUCTURES.values(), ids=STRUCTURES)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@every_case
+@every_dtype
+def test_value_and_two_derivatives_are_accurate(
+    case: testing.Case, dtype: str, backend: str
+) -> None:
+    testing.check_accuracy(case, dtype)
+
+
+@every_case
+@every_dtype
+def test_derivatives_by_parameters_are_accurate(
+    case: testing.Case, dtype: str, backend: str
+) -> None:
+    testing.check_parameter_accuracy(case, dtype)
+
+
+@every_case
+def test_float64_agrees_with_mpmath(case: testing.Case) -> None:
+    testing.check_reference(case)
+
+
+@pytest.mark.parametrize("case", RULES.values(), ids=RULES)
+def test_rule_is_autodiff_of_the_formula(case: testing.Case) -> None:
+    testing.check_rule(case)
+
+
+@every_case
+def test_nan_and_limits(case: testing.Case, backend: str) -> None:
+    for dtype in DTYPES:
+        testing.check_nan(case, dtype)
+        testing.check_limits(case, dtype)
+
+
+@every_structure
+@pytest.mark.parametrize(
+    "check",
+    [
+        testing.check_modes,
+        testing.check_dtypes,
+        testing.check_parameter_shapes,
+        testing.check_vmap,
+        testing.check_jit,
+        testing.check_scan_and_remat,
+        testing.check_pallas,
+    ],
+)
+def test_transformations(case: testing.Case, check: object, backend: str) -> None:
+    check(case)  # type: ignore[operator]
+
+
+@every_structure
+@pytest.mark.parametrize(
+    "check",
+    [
+        testing.check_shard_map,
+        testing.check_strict,
+        testing.check_residuals,
+        testing.check_lowering,
+    ],
+)
+def test_structure(case: testing.Case, check: object) -> None:
+    check(case)  # type: ignore[operator]
+
+
+def test_every_activation_has_a_reference_limits_and_a_definition() -> None:
+    for name, function in catalog.elementwise().items():
+        spec = function.spec  # type: ignore[attr-defined]
+        assert spec.reference is not None, name
+        assert spec.limits is not None and spec.slope_limits is not None, name
+        assert spec.latex, name
+        for parameter in spec.parameters.values():
+            assert parameter.samples, name
+
+
+def test_sizes_of_sixteen_bits() -> None:
+    from advact_jax import accuracy
+
+    assert accuracy.every_input(jnp.bfloat16).size == 65_282
+    assert accuracy.every_input(jnp.float16).size == 63_490

@@ -1,0 +1,184 @@
+"""Fit the polynomials of `advact_jax._coefficients`: near-minimax by Chebyshev interpolation.
+
+Run `python tests/numerics/fit.py` to print the file anew; a test fails when it is stale.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import mpmath as mp
+import numpy as np
+
+
+class Fit(NamedTuple):
+    """A function of t on [low, high] and the degrees that reach float32 and float64."""
+
+    meaning: str
+    function: Callable[[Any], Any]
+    low: float
+    high_single: float
+    degree_single: int
+    high_double: float
+    degree_double: int
+
+
+def _expm1(t: Any) -> Any:
+    return (mp.expm1(t) - t) / t**2 if t else mp.mpf(1) / 2
+
+
+def _exp(t: Any) -> Any:
+    return (mp.exp(t) - 1 - t) / t**2 if t else mp.mpf(1) / 2
+
+
+def _log1p(t: Any) -> Any:
+    return mp.log1p(t) / t if t else mp.mpf(1)
+
+
+def _tanh_shrink(t: Any) -> Any:
+    x = mp.sqrt(t)
+    return (x - mp.tanh(x)) / x**3 if t else mp.mpf(1) / 3
+
+
+def _tanh_square(t: Any) -> Any:
+    x = mp.sqrt(t)
+    return mp.tanh(x) ** 2 / t if t else mp.mpf(1)
+
+
+def _normal_tail(t: Any) -> Any:
+    a = 4 * (1 + mp.mpf(t)) / (1 - mp.mpf(t))
+    return (a + 4) * mp.erfc(a / mp.sqrt(2)) / 2 * mp.exp(a * a / 2)
+
+
+def _celu_slope(t: Any) -> Any:
+    return (mp.expm1(t) - t * mp.exp(t)) / t**2 if t else -mp.mpf(1) / 2
+
+
+FITS = {
+    "EXPM1": Fit("(expm1(t) - t) / t^2 on [-0.7, 0]", _expm1, -0.7, 0.0, 5, 0.0, 11),
+    "EXP": Fit("(exp(t) - 1 - t) / t^2 on [-0.35, 0.35]", _exp, -0.35, 0.35, 5, 0.35, 12),
+    "LOG1P": Fit("log(1 + t) / t on [0, 1]", _log1p, 0.0, 1.0, 11, 1.0, 23),
+    "TANH_SHRINK": Fit(
+        "(x - tanh x) / x^3, t = x^2 on [0, 2.25]", _tanh_shrink, 0.0, 2.25, 11, 2.25, 22
+    ),
+    "NORMAL_TAIL": Fit(
+        "(a + 4) (1 - Phi(a)) exp(a^2 / 2), t = (a - 4) / (a + 4), a to 14.5 and to 39",
+        _normal_tail, -1.0, 10.5 / 18.5, 11, 35 / 43, 23,
+    ),
+    "TANH_SQUARE": Fit(
+        "tanh(x)^2 / x^2, t = x^2 on [0, 0.81]", _tanh_square, 0.0, 0.81, 7, 0.81, 15
+    ),
+    "CELU_ALPHA": Fit("(expm1(t) - t exp(t)) / t^2 on [-1, 0]", _celu_slope, -1.0, 0.0, 7, 0.0, 14),
+}  # fmt: skip
+
+
+class Root(NamedTuple):
+    """A derivative near a zero of it, where a polynomial about the zero keeps its digits."""
+
+    meaning: str
+    function: Callable[[Any], Any]
+    order: int
+    guess: float
+    below: float
+    above: float
+    degree_single: int
+    degree_double: int
+
+
+def _silu(x: Any) -> Any:
+    return x / (1 + mp.exp(-x))
+
+
+def _gelu(x: Any) -> Any:
+    return x * mp.ncdf(x)
+
+
+def _gelu_tanh(x: Any) -> Any:
+    return x / (1 + mp.exp(-mp.sqrt(8 / mp.pi) * (x + mp.mpf("0.044715") * x**3)))
+
+
+def _mish(x: Any) -> Any:
+    return x * mp.tanh(mp.log1p(mp.exp(x)))
+
+
+ROOTS = {
+    "SILU_SLOPE": Root("silu'", _silu, 1, -1.278, 0.75, 0.75, 10, 20),
+    "SILU_CURVATURE": Root("silu''", _silu, 2, 2.399, 1.0, 1.0, 12, 28),
+    "GELU": Root("gelu, exact", _gelu, 0, 0.0, 1.0, 1.0, 11, 23),
+    "GELU_SLOPE": Root("gelu', exact", _gelu, 1, -0.752, 0.75, 0.75, 10, 20),
+    "GELU_TANH_SLOPE": Root("gelu', tanh", _gelu_tanh, 1, -0.752, 0.75, 0.75, 12, 24),
+    "GELU_TANH_CURVATURE": Root("gelu'', tanh", _gelu_tanh, 2, 1.418, 0.75, 0.75, 14, 28),
+    "MISH_SLOPE": Root("mish'", _mish, 1, -1.192, 0.75, 1.25, 14, 28),
+    "MISH_CURVATURE_LEFT": Root("mish''", _mish, 2, -2.256, 0.75, 0.75, 10, 22),
+    "MISH_CURVATURE_RIGHT": Root("mish''", _mish, 2, 1.49, 0.75, 0.75, 14, 28),
+}
+
+
+def root_fit(root: Root, double: bool) -> tuple[float, list[float]]:
+    """Return the rounded root r and the polynomial in x - r, constant term f(r) first."""
+    with mp.workdps(60):
+        exact = mp.findroot(lambda x: mp.diff(root.function, x, root.order), root.guess or 0.1)
+        at = mp.mpf(float(exact) if double else float(np.float32(float(exact))))
+        start = mp.diff(root.function, at, root.order)
+
+        def quotient(t: Any) -> Any:
+            if abs(t) < mp.mpf(10) ** -15:
+                return mp.diff(root.function, at, root.order + 1)
+            return (mp.diff(root.function, at + t, root.order) - start) / t
+
+        degree = root.degree_double if double else root.degree_single
+        fitted = chebyfit(quotient, -mp.mpf(root.below), root.above, degree)
+        return float(at), [float(c) for c in (start, *fitted)]
+
+
+def chebyfit(function: Callable[[Any], Any], low: Any, high: Any, degree: int) -> list[Any]:
+    """Return mpmath's near-minimax polynomial, constant term first."""
+    with warnings.catch_warnings():
+        # The order of the result has two spellings, one for each generation of mpmath.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return mp.chebyfit(function, [low, high], degree + 1)[::-1]
+
+
+def coefficients(fit: Fit, high: float, degree: int) -> list[float]:
+    """Return the coefficients of the near-minimax polynomial, constant term first."""
+    with mp.workdps(60):
+        return [float(c) for c in chebyfit(fit.function, mp.mpf(fit.low), mp.mpf(high), degree)]
+
+
+def render() -> str:
+    """Return the text of `advact_jax/_coefficients.py`."""
+    lines = [
+        '"""Polynomials for float32 and float64, printed by tests/numerics/fit.py; do not edit."""',
+        "",
+    ]
+    for name, fit in FITS.items():
+        lines.append(f"# {fit.meaning}")
+        for suffix, high, degree in (
+            ("_SINGLE", fit.high_single, fit.degree_single),
+            ("_DOUBLE", fit.high_double, fit.degree_double),
+        ):
+            lines.append(f"{name}{suffix} = (")
+            lines += [f"    {c!r}," for c in coefficients(fit, high, degree)]
+            lines.append(")")
+    for name, root in ROOTS.items():
+        lines.append(
+            f"# {root.meaning} near its zero r: r, the bounds of t = x - r, the polynomial in t"
+        )
+        for suffix, double in (("_SINGLE", False), ("_DOUBLE", True)):
+            at, fitted = root_fit(root, double)
+            lines += [
+                f"{name}{suffix} = (",
+                f"    {at!r},",
+                f"    {-root.below!r},",
+                f"    {root.above!r},",
+                "    (",
+            ]
+            lines += [f"        {c!r}," for c in fitted]
+            lines += ["    ),", ")"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(render(), end="")

@@ -1,0 +1,258 @@
+"""What the contracts do not cover: errors, jax.nn's own values and kinks, imports, hypothesis."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+import advact_jax
+from advact_jax import catalog, testing
+
+ELEMENTWISE = catalog.elementwise()
+SHARED = {n: f for n, f in ELEMENTWISE.items() if "jax" in f.spec.names}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_is_a_drop_in_for_jax_nn(name: str) -> None:
+    ours, theirs = SHARED[name], getattr(jax.nn, name)
+    x = jnp.linspace(-8, 8, 101)
+    np.testing.assert_allclose(ours(x), theirs(x), rtol=2e-5, atol=1e-6)
+    # sparse_sigmoid takes half of its slope at its kinks in jax.nn: the one that is not consistent.
+    points = x if name == "sparse_sigmoid" else jnp.asarray([-6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0])
+    if name == "sparse_sigmoid":
+        points = x[jnp.abs(x) != 1]
+    np.testing.assert_allclose(
+        jax.vmap(jax.grad(ours))(points), jax.vmap(jax.grad(theirs))(points), rtol=2e-5, atol=1e-6
+    )
+    expected = list(inspect.signature(theirs).parameters)
+    assert list(inspect.signature(ours).parameters)[: len(expected)] == expected
+
+
+@pytest.mark.parametrize(
+    ("function", "point", "slope"),
+    [
+        (advact_jax.relu, 0.0, 0.0),
+        (advact_jax.relu6, 0.0, 0.0),
+        (advact_jax.relu6, 6.0, 0.0),
+        (advact_jax.leaky_relu, 0.0, 1.0),
+        (advact_jax.leaky_relu, -0.0, 1.0),
+        (advact_jax.hard_tanh, 1.0, 1.0),
+        (advact_jax.hard_tanh, -1.0, 1.0),
+        (lambda x: advact_jax.elu(x, 2.0), 0.0, 2.0),
+        (advact_jax.hard_silu, 3.0, 1.0),
+        (advact_jax.hard_silu, -3.0, 0.0),
+        (advact_jax.hard_sigmoid, 3.0, 0.0),
+        (lambda x: advact_jax.prelu(x, 0.25), 0.0, 1.0),
+        (lambda x: advact_jax.relu(x, max_value=3.0), 3.0, 0.0),
+        (lambda x: advact_jax.relu(x, threshold=1.0), 1.0, 0.0),
+        (lambda x: advact_jax.squareplus(x, 0.0), 0.0, 0.0),
+    ],
+)
+def test_derivative_at_a_kink(function: Callable[[Any], Any], point: float, slope: float) -> None:
+    for dtype in (jnp.float32, jnp.bfloat16):
+        assert jax.grad(function)(jnp.asarray(point, dtype)) == slope
+
+
+def test_keras_relu_with_all_three_extensions() -> None:
+    x = jnp.asarray([-2.0, 0.5, 1.0, 1.5, 4.0])
+    found = advact_jax.relu(x, negative_slope=0.1, max_value=3.0, threshold=1.0)
+    np.testing.assert_allclose(found, [-0.3, -0.05, 0.0, 1.5, 3.0], rtol=1e-6)
+
+
+def test_aliases_are_the_same_function() -> None:
+    assert advact_jax.swish is advact_jax.silu
+    assert advact_jax.hard_swish is advact_jax.hard_silu
+    assert advact_jax.softsign is advact_jax.soft_sign
+    assert advact_jax.linear is advact_jax.identity
+
+
+# Wrong on purpose: a type checker would not let these pass.
+UNTYPED: Any = advact_jax
+
+BAD = {
+    "complex": (lambda: UNTYPED.relu(1j), TypeError, "relu: expected x to be real"),
+    "list": (lambda: UNTYPED.mish([1.0]), TypeError, "mish: expected x to be an array or a"),
+    "string": (lambda: UNTYPED.tanh("a"), TypeError, "tanh: expected x to be an array"),
+    "none": (lambda: UNTYPED.elu(None), TypeError, "elu: expected x to be an array"),
+    "shapes": (
+        lambda: UNTYPED.prelu(jnp.ones((2, 3)), jnp.ones(2)),
+        ValueError,
+        r"prelu: expected shapes that broadcast together, got x \(2, 3\), alpha \(2,\)",
+    ),
+    "flag": (
+        lambda: UNTYPED.gelu(1.0, approximate="tanh"),
+        TypeError,
+        "gelu: expected approximate to be True or False, got str 'tanh'",
+    ),
+    "array flag": (
+        lambda: UNTYPED.gelu(1.0, approximate=jnp.ones(2)),
+        TypeError,
+        "gelu: expected approximate to be a plain Python value",
+    ),
+    "missing": (lambda: UNTYPED.prelu(1.0), TypeError, "prelu: missing a required argument"),
+    "unknown": (
+        lambda: UNTYPED.elu(1.0, slope=2.0), TypeError, "elu: got an unexpected keyword argument"
+    ),
+    "too many": (lambda: UNTYPED.sigmoid(1.0, 2.0), TypeError, "sigmoid: too many positional"),
+    "complex parameter": (
+        lambda: UNTYPED.elu(1.0, 1j), TypeError, "elu: expected alpha to be real"
+    ),
+    "name": (lambda: catalog.lookup("geluu"), ValueError, "Did you mean gelu"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call, kind, message", BAD.values(), ids=BAD)
+def test_a_bad_argument_is_named(
+    call: Callable[[], Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_a_declaration_must_name_its_arguments() -> None:
+    with pytest.raises(TypeError, match="expected a Parameter or a flag for each argument"):
+
+        @advact_jax.activation()
+        def scaled(x: Any, alpha: float = 1.0) -> Any:
+            return alpha * x
+
+
+# -- hypothesis ---------------------------------------------------------------------------------
+
+shapes = st.lists(st.integers(0, 4), max_size=3).map(tuple)
+dtypes = st.sampled_from(["bfloat16", "float16", "float32"])
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "softplus", "silu", "celu", "soft_shrink"])
+@given(shape=shapes, dtype=dtypes, value=st.floats(0.125, 4.0, width=16), data=st.data())
+def test_parameters_of_any_shape(
+    name: str, shape: tuple[int, ...], dtype: str, value: float, data: st.DataObject
+) -> None:
+    function = ELEMENTWISE[name]
+    (key,) = function.spec.parameters  # type: ignore[attr-defined]
+    ones = data.draw(st.lists(st.booleans(), min_size=len(shape), max_size=len(shape)))
+    start = data.draw(st.integers(0, len(shape)))
+    parameter_shape = tuple(1 if one else n for n, one in zip(shape, ones, strict=True))[start:]
+    x = jax.ShapeDtypeStruct(shape, jnp.dtype(dtype))
+
+    def both(x: Any, parameter: Any) -> Any:
+        y, pullback = jax.vjp(lambda x, p: function(x, **{key: p}), x, parameter)
+        return y, *pullback(jnp.ones_like(y))
+
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        y, slope, by = jax.eval_shape(both, x, jnp.full(parameter_shape, value, jnp.float32))
+    assert y.shape == slope.shape == shape and y.dtype == slope.dtype == x.dtype
+    assert by.shape == parameter_shape and by.dtype == jnp.float32
+
+
+@given(x=st.floats(width=32), name=st.sampled_from(sorted(ELEMENTWISE)))
+def test_nan_only_from_nan(x: float, name: str) -> None:
+    case = testing.cases(ELEMENTWISE[name])[0]
+    y = float(case(jnp.float32(x)))
+    assert np.isnan(y) == np.isnan(x)
+
+
+# -- the package --------------------------------------------------------------------------------
+
+
+def test_importing_the_package_imports_neither_flax_nor_optax_and_changes_nothing() -> None:
+    code = """
+import sys, time
+import jax
+before = {k: v for k, v in jax.config.values.items()}
+start = time.perf_counter()
+import advact_jax
+taken = time.perf_counter() - start
+for name in ("flax", "optax", "matplotlib", "mpmath", "numpy.testing"):
+    assert name not in sys.modules or name == "numpy.testing", name
+assert before == {k: v for k, v in jax.config.values.items()}
+print(taken)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+LAYERS = [
+    {"_checks", "_coefficients"},
+    {"_numerics"},
+    {"_spec"},
+    {"_rows"},
+    {f"functions.{name}" for name in catalog.FAMILIES},
+    {"catalog", "accuracy", "_modules"},
+    {"testing", "linen", "nnx"},
+    {"__main__"},
+]
+
+
+def test_imports_go_downward_only() -> None:
+    from pathlib import Path
+
+    root = Path(advact_jax.__file__).parent
+    seen: set[str] = set()
+    for layer in LAYERS:
+        for name in layer:
+            text = (root / (name.replace(".", "/") + ".py")).read_text()
+            tree = ast.parse(text)
+            for node in ast.walk(tree):
+                if not isinstance(node, ast.ImportFrom) or not node.module:
+                    continue
+                if not node.module.startswith("advact_jax"):
+                    continue
+                below = node.module.removeprefix("advact_jax").strip(".")
+                wanted = (
+                    [below]
+                    if below and below != "functions"
+                    else [f"{below}.{a.name}".strip(".") for a in node.names]
+                )
+                for module in wanted:
+                    assert module in seen, f"{name} imports {module}, which is not below it"
+        seen |= layer
+    files = {str(p.relative_to(root).with_suffix("")).replace("/", ".") for p in root.rglob("*.py")}
+    assert files - seen == {"__init__", "functions.__init__"}
+
+
+def test_no_tracer_leaks() -> None:
+    # In a process of its own: the check walks all objects there are.
+    code = """
+import jax, jax.numpy as jnp
+from advact_jax import catalog, testing
+for function in catalog.elementwise().values():
+    testing.check_leaks(testing.cases(function)[0])
+with jax.checking_leaks():
+    for name, function in catalog.along_axis().items():
+        given = {"k": 2} if name == "maxout" else {}
+        total = lambda x: jnp.sum(function(x, **given))
+        jax.eval_shape(jax.grad(total), jax.ShapeDtypeStruct((4, 6), jnp.float32))
+print("none")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout == "none\n", ran.stderr
+
+
+def test_every_public_function_says_what_it_takes_and_gives() -> None:
+    for function in {**ELEMENTWISE, **catalog.along_axis()}.values():
+        text = inspect.getdoc(function) or ""
+        for section in ("Args:", "Returns:", "Example:"):
+            assert section in text, (function.__name__, section)
+        assert getattr(advact_jax, function.__name__) is function
+
+
+def test_coefficients_are_what_the_fit_prints() -> None:
+    pytest.importorskip("mpmath")
+    from pathlib import Path
+
+    from tests.numerics import fit
+
+    path = Path(advact_jax.__file__).with_name("_coefficients.py")
+    assert path.read_text() == fit.render()
