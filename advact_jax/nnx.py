@@ -1,0 +1,264 @@
+r"""Activations that learn their parameters, as layers of ``flax.nnx``.
+
+Each layer keeps an `flax.nnx.Param` for each parameter of an activation, under the name that the
+parameter has in the function: `PReLU` keeps ``alpha``. `advact_jax.linen` has the same layers, with
+the same values and gradients.
+
+All take the same arguments. As nnx makes its parameters before it sees an input, the first one
+tells their sizes:
+
+* ``features``: the number of channels; with several axes, their sizes in that order; with
+  ``shared_axes``, the shape of the input without the batch; with ``axis=None``, nothing.
+* ``<parameter>_init``: the initial value, a number, an array or an initializer.
+* ``axis``: the axis or axes with a parameter for each entry. The default, the last axis, gives one
+  parameter per channel, so the number of parameters does not depend on the spatial size.
+  ``axis=None`` gives one for the whole layer.
+* ``shared_axes``, in place of ``axis``, is Keras's argument: all axes but the batch have parameters
+  of their own, except these. ``shared_axes=(1, 2)`` on (batch, height, width, channels) gives a
+  parameter of shape (1, 1, channels), ``shared_axes=()`` one parameter per unit.
+* ``dtype``: the type of computation and of the output; None is the input's.
+* ``param_dtype``: the type of the parameters.
+* ``rngs``: needed only where an initializer is random.
+
+The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import InitVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jax.typing import ArrayLike
+
+from advact_jax import _modules
+from advact_jax._modules import Axes, Initial, initial
+from advact_jax.functions.rectifiers import prelu
+from advact_jax.functions.self_gated import silu
+from advact_jax.functions.softplus import parametric_softplus
+
+__all__ = ["PReLU", "ParametricSoftplus", "Swish"]
+
+M = TypeVar("M", bound="_Learned")
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(dataclasses.field,))
+def _layer(kind: type[M]) -> type[M]:
+    """Make the constructor from the fields; equality and repr stay those of nnx."""
+    made = dataclasses.dataclass(kw_only=True, eq=False, repr=False)(kind)
+    # The metaclass of nnx hides the constructor's arguments from help().
+    _, *arguments = inspect.signature(made.__init__).parameters.values()
+    made.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    return made
+
+
+def _made() -> Any:
+    """Return the field of a parameter: the layer makes it, it is no argument."""
+    return dataclasses.field(init=False)
+
+
+def _unbox(value: Any) -> Any:
+    return value.raw_value if isinstance(value, nnx.VariableMetadata) else value
+
+
+@_layer
+class _Learned(nnx.Module):
+    """A layer that learns the parameters of a function that have a field ``<parameter>_init``.
+
+    These fields are arguments of the constructor alone: an array kept beside the parameter would
+    count as state.
+    """
+
+    features: int | Sequence[int] | None = dataclasses.field(default=None, kw_only=False)
+    axis: Axes | None = -1
+    shared_axes: Axes | None = None
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+    rngs: InitVar[nnx.Rngs | None] = None
+
+    _function: ClassVar[Callable[..., Array]]
+
+    def __post_init__(self, rngs: nnx.Rngs | None, *initial_values: Initial) -> None:
+        label = type(self).__name__
+        self.axis = _modules.as_axes(self.axis)
+        self.shared_axes = _modules.as_axes(self.shared_axes)
+        self.features = _modules.as_axes(self.features)
+        _modules.check_types(label, self.dtype, self.param_dtype)
+        shape = self._sharing().shape_of_features(self.features)
+        names = _modules.initial_values(type(self), self._function)
+        for name, given in zip(names, initial_values, strict=True):
+            make = _modules.initializer(label, name, given, self._function, _unbox)
+            key = _key(label, name, rngs) if callable(given) else None
+            setattr(self, name, nnx.Param(make(key, shape, self.param_dtype)))
+
+    def _sharing(self) -> _modules.Sharing:
+        return _modules.Sharing(type(self).__name__, self.axis, self.shared_axes)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Apply the activation, with the parameters that the layer keeps.
+
+        Args:
+          x: an array; its dtype, or ``dtype``, is that of the output.
+
+        Returns:
+          An array of the shape of ``x``.
+
+        Raises:
+          ValueError: if ``x`` has no such axes, or does not fit the parameters.
+          TypeError: if ``x`` is not an array of real numbers.
+        """
+        sharing = self._sharing()
+        x = _modules.as_input(sharing.layer, x, self.dtype)
+        parameters = {}
+        for name in _modules.initial_values(type(self), self._function):
+            value = getattr(self, name)[...]
+            sharing.check(name, value.shape, x.shape)
+            parameters[name] = sharing.spread(value, x.ndim)
+        return self._function(x, **parameters)
+
+
+def _key(label: str, name: str, rngs: nnx.Rngs | None) -> Array:
+    if rngs is None:
+        raise TypeError(
+            f"{label}: expected rngs, since {name}_init is an initializer, got None. "
+            "Pass rngs=nnx.Rngs(seed)."
+        )
+    return rngs.params()
+
+
+@_layer
+class PReLU(_Learned):
+    r"""Parametric rectified linear unit, whose slope for negative input is learned.
+
+    .. math:: f(x) = \begin{cases} x & x \ge 0 \\ \alpha x & x < 0 \end{cases}
+
+    The parameter is ``alpha``: by default one per channel, as in the paper. The paper trains it
+    without weight decay, which would pull the slope to that of ReLU.
+
+    Flax's own layer learns one scalar and starts at 0.01 (``axis=None, alpha_init=0.01``), Keras's
+    one slope per unit and starts at 0 (``shared_axes=(), alpha_init=0.0``).
+
+    Args:
+      features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
+        the input without the batch; None with ``axis=None``.
+      alpha_init: initial slope: a number, an array or an initializer. 0.25 as in the paper.
+      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
+        default, the channels: the spatial size does not matter.
+      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
+        that share parameters; all others have their own. () gives one per unit.
+      dtype: type of computation and output; None is the input's.
+      param_dtype: type of the parameter.
+      rngs: random streams, needed only where an initializer is given.
+
+    Raises:
+      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
+        an initial value has the wrong shape; if the input does not fit the parameter.
+      TypeError: if an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from advact_jax import nnx
+      >>> layer = nnx.PReLU(2)
+      >>> layer.alpha[...]
+      Array([0.25, 0.25], dtype=float32)
+      >>> layer(jnp.array([[-2.0, 3.0]]))
+      Array([[-0.5,  3. ]], dtype=float32)
+
+    References:
+      He, Zhang, Ren & Sun 2015, Delving deep into rectifiers, arXiv:1502.01852.
+    """
+
+    _function = staticmethod(prelu)
+    alpha: nnx.Param = _made()
+    alpha_init: InitVar[Initial] = initial(prelu, "alpha")
+
+
+@_layer
+class ParametricSoftplus(_Learned):
+    r"""Softplus whose height and sharpness are learned.
+
+    .. math:: f(x) = \alpha \log(1 + e^{\beta x})
+
+    The parameters are ``alpha`` and ``beta``, by default one of each per channel. Their initial
+    values give the slope ``alpha * beta = 1`` for large input, and a start close to ReLU.
+
+    Args:
+      features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
+        the input without the batch; None with ``axis=None``.
+      alpha_init: initial height: a number, an array or an initializer.
+      beta_init: initial sharpness: a number, an array or an initializer.
+      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
+        default, the channels: the spatial size does not matter.
+      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
+        that share parameters; all others have their own. () gives one per unit.
+      dtype: type of computation and output; None is the input's.
+      param_dtype: type of the parameters.
+      rngs: random streams, needed only where an initializer is given.
+
+    Raises:
+      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
+        an initial value has the wrong shape; if the input does not fit the parameters.
+      TypeError: if an argument is of the wrong type.
+
+    Example:
+      >>> from advact_jax import nnx
+      >>> layer = nnx.ParametricSoftplus(axis=None)
+      >>> layer.alpha[...], layer.beta[...]
+      (Array(0.2, dtype=float32), Array(5., dtype=float32))
+
+    References:
+      McFarland, Cui & Butts 2013, Inferring nonlinear neuronal computation based on physiologically
+      plausible inputs, PLoS Computational Biology 9(7).
+    """
+
+    _function = staticmethod(parametric_softplus)
+    alpha: nnx.Param = _made()
+    alpha_init: InitVar[Initial] = initial(parametric_softplus, "alpha")
+    beta: nnx.Param = _made()
+    beta_init: InitVar[Initial] = initial(parametric_softplus, "beta")
+
+
+@_layer
+class Swish(_Learned):
+    r"""Swish whose sharpness is learned.
+
+    .. math:: f(x) = x \, \sigma(\beta x)
+
+    The parameter is ``beta``, by default one per channel. It starts as SiLU; ``beta = 0`` is half
+    the identity, and a large ``beta`` nearly ReLU.
+
+    Args:
+      features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
+        the input without the batch; None with ``axis=None``.
+      beta_init: initial sharpness: a number, an array or an initializer.
+      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
+        default, the channels: the spatial size does not matter.
+      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
+        that share parameters; all others have their own. () gives one per unit.
+      dtype: type of computation and output; None is the input's.
+      param_dtype: type of the parameter.
+      rngs: random streams, needed only where an initializer is given.
+
+    Raises:
+      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
+        an initial value has the wrong shape; if the input does not fit the parameter.
+      TypeError: if an argument is of the wrong type.
+
+    Example:
+      >>> from advact_jax import nnx
+      >>> layer = nnx.Swish((28, 28, 3), shared_axes=(1, 2))
+      >>> layer.beta.shape
+      (1, 1, 3)
+
+    References:
+      Ramachandran, Zoph & Le 2017, Searching for activation functions, arXiv:1710.05941.
+    """
+
+    _function = staticmethod(silu)
+    beta: nnx.Param = _made()
+    beta_init: InitVar[Initial] = initial(silu, "beta")
