@@ -1,0 +1,62 @@
+"""README's and CONTRIBUTING's code runs, and their tables cover the catalogue."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import Array
+from jax.typing import ArrayLike
+
+import advact_jax
+from advact_jax import __main__ as command
+from advact_jax import catalog, testing
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks("README.md"), ids=lambda block: block.split()[-1][:20])
+def test_readme_code_runs(block: str) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_recipe_for_a_new_activation_holds_every_contract() -> None:
+    (block,) = blocks("CONTRIBUTING.md")
+    scope: dict[str, Any] = {
+        "activation": advact_jax.activation, "Parameter": advact_jax.Parameter, "math": math,
+        "jnp": jnp, "jax": jax, "Array": Array, "ArrayLike": ArrayLike,
+    }  # fmt: skip
+    exec(compile(block, "CONTRIBUTING.md", "exec"), scope)
+    testing.check_activation(scope["squared_relu"])
+
+
+def test_the_accuracy_tables_cover_the_catalogue() -> None:
+    text = (ROOT / "docs" / "accuracy.md").read_text()
+    tables = re.findall(r"<!-- table: .*? -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert len(tables) == 3
+    for table in tables:
+        for name in catalog.elementwise():
+            assert re.search(rf"^\| {name}\b", table, re.MULTILINE), name
+
+
+def test_accuracy_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["accuracy", "relu6", "--dtype", "float16", "--against", "jax"]) == 0
+    printed = capsys.readouterr().out
+    assert "relu6" in printed and "jax.nn: second derivative" in printed
+
+
+def test_accuracy_command_tells_a_wrong_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["accuracy", "geluu"]) == 2
+    assert "Did you mean gelu" in capsys.readouterr().err
