@@ -37,9 +37,9 @@ types: .venv/with-lint .venv/with-tests .venv/with-demo
 accuracy: .venv/with-tests
 	$(RUN) -m advact_jax accuracy $(ARGS)
 
-# The tables of README.md and docs/accuracy.md.
+# The tables of README.md and of the documents.
 tables: .venv/with-tests
-	$(RUN) docs/tables.py
+	$(RUN) docs/tables.py $(ARGS)
 
 # Speed and memory against jax.nn.
 bench: .venv/with-tests

@@ -187,35 +187,39 @@ class Tail(NamedTuple):
         return jnp.where(self.raised == 0, 0.0, coefficient * self.raised * self.scale)
 
 
-def tail(z: Array | Wide) -> Tail:
-    """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail.
-
-    XLA's exponential is as exact, but has its one factor underflow and its argument rounded.
-    """
-    top, rest = z if isinstance(z, Wide) else (z, 0.0)
-    top = jnp.asarray(top)
-    double = is_double(top)
-    least, integer, bias, mantissa = (
-        (-1400.0, jnp.int64, 1023, 52) if double else (-170.0, jnp.int32, 127, 23)
-    )
-    bounded = jnp.maximum(top, least)
-    count = jnp.round(bounded * (1 / np.log(2)))
-    # The leading part of log 2 is short, so that its product with the count is exact.
-    high, low = _LOG2_DOUBLE if double else _LOG2_SINGLE
-    t = (bounded - count * high) - count * low + rest
-    series = polynomial(t, pick(top, fits.EXP_SINGLE, fits.EXP_DOUBLE))
-    n = count.astype(integer)
-    half = n >> 1
-
-    def power(k: Array) -> Array:
-        return lax.bitcast_convert_type((k + integer(bias)) << integer(mantissa), top.dtype)
-
-    raised = (1 + (t + t * t * series)) * power(half)
-    return Tail(jnp.where(top < least, 0.0, raised), power(n - half))
-
-
 _LOG2_SINGLE = (0.693359375, -2.1219444005469057e-4)
 _LOG2_DOUBLE = (0.6931471803691238, 1.9082149292705877e-10)
+
+
+def exp_reduced(x: Array, rest: Array | float) -> tuple[Array, Array]:
+    """Return m and an integer n with exp(x + rest) = m 2^n, m near 1, for a small rest.
+
+    Here the rest costs one addition, and the power of two can be applied in two steps.
+    """
+    count = jnp.round(x * (1 / np.log(2)))
+    # The leading part of log 2 is short, so that its product with the count is exact.
+    high, low = _LOG2_DOUBLE if is_double(x) else _LOG2_SINGLE
+    t = (x - count * high) - count * low + rest
+    series = polynomial(t, pick(x, fits.EXP_SINGLE, fits.EXP_DOUBLE))
+    return 1 + (t + t * t * series), count.astype(jnp.int64 if is_double(x) else jnp.int32)
+
+
+def power_of_two(n: Array) -> Array:
+    """Return 2^n in float32 for an int32, in float64 for an int64, where it is a normal number."""
+    double = n.dtype == jnp.int64
+    bias, mantissa, dtype = (1023, 52, jnp.float64) if double else (127, 23, jnp.float32)
+    return lax.bitcast_convert_type((n + n.dtype.type(bias)) << n.dtype.type(mantissa), dtype)
+
+
+def tail(z: Array | Wide) -> Tail:
+    """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail."""
+    top, rest = z if isinstance(z, Wide) else (z, 0.0)
+    top = jnp.asarray(top)
+    least = -1400.0 if is_double(top) else -170.0
+    mantissa, n = exp_reduced(jnp.maximum(top, least), rest)
+    half = n >> 1
+    raised = jnp.where(top < least, 0.0, mantissa * power_of_two(half))
+    return Tail(raised, power_of_two(n - half))
 
 
 def decay(z: Array | Wide) -> Tail:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
@@ -70,7 +69,7 @@ def _exponentials(x: Array, largest: Array, top: Array, exact: bool) -> Array:
     """Return exp(x - top), and 0 where that is below the smallest normal number."""
     reach = 708.5 if _numerics.is_double(x) else 87.5
     floor = top - reach
-    # Between 2^28 and 2^29 the floor rounds to top - 96, too low for `_exp_single`.
+    # Between 2^28 and 2^29 the floor rounds to top - 96, too low for a power of two.
     floor = jnp.where(top - floor > reach + 0.5, top - 64, floor)
     floor = jnp.where(largest == jnp.inf, largest, floor)
     near = jnp.minimum(x, top)
@@ -79,44 +78,11 @@ def _exponentials(x: Array, largest: Array, top: Array, exact: bool) -> Array:
         # What the subtraction rounded away: 32 ulp of the result at d = -87.
         back = d - near
         rest = (near - (d - back)) - (top + back)
-        e = _exp_double(d, rest) if _numerics.is_double(x) else _exp_single(d, rest)
+        mantissa, n = _numerics.exp_reduced(jnp.maximum(d, -reach), rest)
+        e = mantissa * _numerics.power_of_two(n)
     else:
         e = jnp.exp(d)
     return jnp.where(x < floor, 0, e)
-
-
-def _exp_double(d: Array, rest: Array) -> Array:
-    e = jnp.exp(d)
-    return e + e * rest
-
-
-# (exp(r) - 1 - r) / r^2 on [-0.3475, 0.3475], within 2^-28 of exp(r).
-_EXP = (
-    0.4999999348881581,
-    0.16666519657472592,
-    0.04166835465396683,
-    0.008368842181032274,
-    0.0013817409693977836,
-)
-# log(2) in two parts, the first with so few digits that its multiples are exact.
-_LN2_HEAD = np.float32(0.693359375)
-_LN2_TAIL = np.float32(math.log(2) - 0.693359375)
-# Added to n >= -127, it leaves n + 127 in the last bits.
-_TO_EXPONENT = np.float32(1.5 * 2**23 + 127)
-
-
-def _exp_single(d: Array, rest: Array) -> Array:
-    """Return exp(d + rest) for -88 <= d <= 0 in float32, within 1 ulp.
-
-    Here the rest costs one addition, and the time is below that of a library's exponential
-    followed by a multiplication with 1 + rest.
-    """
-    n = jnp.floor(d * np.float32(1 / math.log(2)) + np.float32(0.5))
-    r = (d - n * _LN2_HEAD) + (rest - n * _LN2_TAIL)
-    series = _numerics.polynomial(r, _EXP)
-    bits = lax.bitcast_convert_type(n + _TO_EXPONENT, jnp.int32)
-    power = lax.bitcast_convert_type(bits << 23, jnp.float32)
-    return power + power * (r + r * r * series)
 
 
 def log_total(row: Rows, axes: Axes) -> Array:

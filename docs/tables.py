@@ -1,7 +1,9 @@
-"""Print the tables of README.md and docs/accuracy.md anew: `make tables`.
+"""Print the tables of README.md and of the documents anew: `make tables`.
 
 Between a marker `<!-- table: ARGUMENTS -->` and `<!-- end -->` stands what the command
-`python -m advact_jax ARGUMENTS` prints; after `<!-- memory: NAMES -->`, `benchmarks/memory.py`.
+`python -m advact_jax ARGUMENTS` prints; after `<!-- memory: ARGUMENTS -->` and
+`<!-- speed: ARGUMENTS -->`, what `benchmarks/memory.py` and `benchmarks/speed.py` print. The paths
+given to this script are rewritten; without any, all of them.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-MARKER = re.compile(r"<!-- (table|memory): (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+MARKER = re.compile(r"<!-- (table|memory|speed): (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
 def printed(kind: str, arguments: str) -> str:
     """Return what the command of a marker prints, in a code block if it is plain text."""
-    command = ["-m", "advact_jax"] if kind == "table" else ["benchmarks/memory.py"]
+    command = ["-m", "advact_jax"] if kind == "table" else [f"benchmarks/{kind}.py"]
     ran = subprocess.run(
         [sys.executable, *command, *arguments.split()],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -27,7 +29,8 @@ def printed(kind: str, arguments: str) -> str:
 
 def main() -> None:
     """Rewrite the tables in place."""
-    for path in (ROOT / "README.md", ROOT / "docs" / "accuracy.md"):
+    every = ["README.md", "docs/accuracy.md", "docs/benchmarks.md"]
+    for path in map(ROOT.joinpath, sys.argv[1:] or every):
         text = MARKER.sub(
             lambda m: f"<!-- {m[1]}: {m[2]} -->\n{printed(m[1], m[2])}<!-- end -->",
             path.read_text(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,6 +76,12 @@ def test_aliases_are_the_same_function() -> None:
     assert advact_jax.hard_swish is advact_jax.hard_silu
     assert advact_jax.softsign is advact_jax.soft_sign
     assert advact_jax.linear is advact_jax.identity
+
+
+@pytest.mark.parametrize("name", [*ELEMENTWISE, *catalog.along_axis()])
+def test_can_be_pickled(name: str) -> None:
+    function = catalog.lookup(name)
+    assert pickle.loads(pickle.dumps(function)) is function
 
 
 # Wrong on purpose: a type checker would not let these pass.

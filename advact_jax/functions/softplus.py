@@ -167,15 +167,17 @@ def _over(a: Any, b: Array) -> Array:
 
 def _squareplus(x: Array, b: Any) -> Array:
     small, root, scale = _scaled(x, b)
-    above = 0.5 * (small + root) / scale
-    return jnp.where(x >= 0, above, _over(0.5 * b * scale, root - jnp.minimum(small, 0)))
+    right = x >= 0
+    # One quotient for both sides, since quotients are what the time goes into.
+    above = jnp.where(right, 0.5 * (small + root), 0.5 * b * scale)
+    return above / jnp.where(right, scale, root - small)
 
 
 def _squareplus_slope(x: Array, b: Any) -> Array:
     small, root, scale = _scaled(x, b)
-    right = 0.5 + 0.5 * _over(jnp.maximum(small, 0), root)
-    left = _over(_over(0.5 * b, root - jnp.minimum(small, 0)) * scale, root) * scale
-    slope = jnp.where((x >= 0) & (root > 0), right, left)
+    right = x >= 0
+    above = jnp.where(right, 0.5 * (small + root), 0.5 * b / (root - jnp.minimum(small, 0)) * scale)
+    slope = _over(above, root) * jnp.where(right, 1, scale)
     return jnp.where(x == math.inf, 1, slope)
 
 
