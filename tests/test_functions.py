@@ -30,9 +30,9 @@ def test_is_a_drop_in_for_jax_nn(name: str) -> None:
     x = jnp.linspace(-8, 8, 101)
     np.testing.assert_allclose(ours(x), theirs(x), rtol=2e-5, atol=1e-6)
     # sparse_sigmoid takes half of its slope at its kinks in jax.nn: the one that is not consistent.
-    points = x if name == "sparse_sigmoid" else jnp.asarray([-6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0])
+    points = jnp.asarray([-6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0])
     if name == "sparse_sigmoid":
-        points = x[jnp.abs(x) != 1]
+        points = points[jnp.abs(points) != 1]
     np.testing.assert_allclose(
         jax.vmap(jax.grad(ours))(points), jax.vmap(jax.grad(theirs))(points), rtol=2e-5, atol=1e-6
     )
@@ -175,16 +175,13 @@ def test_nan_only_from_nan(x: float, name: str) -> None:
 
 def test_importing_the_package_imports_neither_flax_nor_optax_and_changes_nothing() -> None:
     code = """
-import sys, time
+import sys
 import jax
 before = {k: v for k, v in jax.config.values.items()}
-start = time.perf_counter()
 import advact_jax
-taken = time.perf_counter() - start
-for name in ("flax", "optax", "matplotlib", "mpmath", "numpy.testing"):
-    assert name not in sys.modules or name == "numpy.testing", name
+for name in ("flax", "optax", "matplotlib", "mpmath"):
+    assert name not in sys.modules, name
 assert before == {k: v for k, v in jax.config.values.items()}
-print(taken)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
