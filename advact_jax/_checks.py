@@ -24,35 +24,32 @@ def is_array_like(value: Any) -> bool:
     return isinstance(value, jax.Array | np.ndarray | np.generic | bool | int | float | complex)
 
 
-def explain(
+def bind(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """Return the arguments by name, or raise TypeError with the signature."""
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}. The signature is {name}{signature}.") from None
+
+
+def hashable(
     name: str,
     signature: inspect.Signature,
-    flags: tuple[str, ...],
+    static: tuple[str, ...],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
-) -> Exception | None:
-    """Return the error that tells what is wrong with a call, or None if its types are right."""
-    try:
-        bound = signature.bind(*args, **kwargs)
-    except TypeError as error:
-        return TypeError(f"{name}: {error}. The signature is {name}{signature}.")
-    for key, value in bound.arguments.items():
-        if key in flags:
-            try:
-                hash(value)
-            except TypeError:
-                return TypeError(
-                    f"{name}: expected {key} to be a plain Python value that is known before the "
-                    f"function is traced, got {describe(value)}."
-                )
-        elif value is None and signature.parameters[key].default is None:
-            continue
-        elif not is_array_like(value):
-            return TypeError(
-                f"{name}: expected {key} to be an array or a number, got {describe(value)}. "
-                "Convert it with jnp.asarray first."
-            )
-    return None
+) -> None:
+    """Raise TypeError if a static argument is an array, a list or else of a type without a hash."""
+    for key, value in bind(name, signature, args, kwargs).arguments.items():
+        try:
+            hash(value if key in static else None)
+        except TypeError:
+            raise TypeError(
+                f"{name}: expected {key} to be a plain Python value that is known before the "
+                f"function is traced, such as an int or a tuple, got {describe(value)}."
+            ) from None
 
 
 def real(name: str, key: str, value: Any) -> jax.Array:

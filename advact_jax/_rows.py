@@ -1,18 +1,21 @@
 """Exponentials of rows and their sums, without overflow, for softmax and its family.
 
-With m the largest allowed entry of a row, everything is made of e = exp(x - m) and its sum. A row
-without an allowed entry above -inf has the sum 0; in a row with +inf those entries have e = 1 and
-all others e = 0. No row then gives NaN unless NaN is in it.
+A row without an allowed entry above -inf has nothing to share: its sum is 0. In a row with +inf
+only these entries count. No row then gives NaN unless NaN is in it.
+
+There is no comparison of elements here, only sums, products, minima and maxima: these XLA on CPU
+puts into one loop over a row that stays in the cache. One select or clamp takes the loop apart.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
@@ -24,37 +27,79 @@ Axis = int | tuple[int, ...] | None
 Axes = tuple[int, ...]
 
 
-class Rows(NamedTuple):
-    """What the functions of a row are made of, in the compute type, the axes kept with size 1."""
-
-    largest: Array
-    top: Array
-    e: Array
-    total: Array
-
-    @property
-    def inverse(self) -> Array:
-        """1 / total, and 0 where there is nothing to share."""
-        empty = self.total == 0
-        return jnp.where(empty, 0, 1 / jnp.where(empty, 1, self.total))
-
-
-def rows(x: Array, b: Array | None, mask: Array | None, axes: Axes) -> Rows:
-    """Return e = exp(x - m) and the sum of b · e; ``mask`` tells which entries count."""
+def allowed(x: Array, mask: Array | None) -> Array:
+    """Return the input in the compute type, -inf where it does not count."""
     wide = x.astype(compute_dtype(x.dtype))
-    greatest = largest(wide, mask, axes)
-    limits = jnp.finfo(wide.dtype)
-    top = jnp.clip(jnp.where(greatest == -jnp.inf, 0, greatest), limits.min, limits.max)
-    e = _exponentials(wide, greatest, top, exact=wide.dtype == x.dtype)
-    if mask is not None:
-        e = jnp.where(mask, e, 0)
-    return Rows(greatest, top, e, jnp.sum(e if b is None else e * b, axes, keepdims=True))
+    return wide if mask is None else jnp.where(mask, wide, -jnp.inf)
 
 
-def largest(x: Array, mask: Array | None, axes: Axes) -> Array:
-    """Return the largest entry of each row that counts."""
-    allowed = x if mask is None else jnp.where(mask, x, -jnp.inf)
-    return jnp.max(allowed, axes, keepdims=True, initial=-jnp.inf)
+def largest(wide: Array, axes: Axes, least: float) -> Array:
+    """Return the largest entry of each row, or ``least`` if that is larger, the axes kept."""
+    start = np.asarray(least, wide.dtype)
+    return jnp.expand_dims(lax.reduce(wide, start, lax.max, axes), axes)
+
+
+def _most(wide: Array) -> float:
+    return float(jnp.finfo(wide.dtype).max)
+
+
+def shares(x: Array, mask: Array | None, axes: Axes) -> Array:
+    """Return exp(x) / sum(exp(x)) in the compute type, with an error that does not grow with m - x.
+
+    With m the largest entry, x - m would be rounded: 32 ulp of the result at x - m = -87. So a
+    number c is subtracted that is 0 while the sum cannot overflow, and a whole number near m
+    beyond: then x - c is exact, or small where it is not.
+    """
+    wide = allowed(x, mask)
+    whole, most = jnp.floor(largest(wide, axes, -_most(wide))), _most(wide)
+    length = max(math.prod(wide.shape[axis] for axis in axes), 1)
+    reach = math.floor((707 if _numerics.is_double(wide) else 86) - math.log(length))
+    c = jnp.minimum(whole, 0) + jnp.maximum(jnp.minimum(whole, most) - reach, 0)
+    e = jnp.exp(jnp.minimum(wide - c, reach + 1))
+    return e * _inverse(jnp.sum(e, axes, keepdims=True))
+
+
+def _inverse(total: Array) -> Array:
+    """Return 1 / total for a sum that is at least 1, or 0 where there is nothing to share."""
+    return 1 / jnp.maximum(total, 0.5)
+
+
+def exponentials(x: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array, Array]:
+    """Return x - m, e = exp(x - m) and the sum of e, which is 0 or at least 1.
+
+    In a row with +inf, x - m is 0 for these and far below for all others.
+    """
+    wide = allowed(x, mask)
+    m, most = largest(wide, axes, -_most(wide)), _most(wide)
+    top = jnp.minimum(m, most)
+    # All finite entries go down by as much again, the largest finite number too.
+    below = jnp.minimum((wide - top) - jnp.minimum(m - top, most), 0)
+    e = jnp.exp(below)
+    if _numerics.is_double(wide):
+        back = below - wide
+        lost = (wide - (below - back)) - (top + back)
+        e = e * jnp.where(below > -1e3, 1 + lost, 1)
+    return below, e, jnp.sum(e, axes, keepdims=True)
+
+
+def log_total(x: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
+    """Return x - m and log(sum(exp(x - m))), 0 for an empty row.
+
+    It is right also where one entry makes up nearly the whole sum: the others, which 1 + their sum
+    would round away, are summed by themselves. In float32 this would cost too much time.
+    """
+    below, e, total = exponentials(x, mask, axes)
+    if x.dtype == jnp.float32:
+        return below, jnp.log(jnp.maximum(total, 1))
+    # The largest have below = 0 and e = 1; all others have e < -1e38 below.
+    others = jnp.sum(jnp.minimum(e, -1e38 * below), axes, keepdims=True)
+    ties = jnp.floor((total - others) - 0.5)
+    return below, jnp.log1p(others + jnp.maximum(ties, 0))
+
+
+def counting(x: Array, mask: Array | None, axes: Axes) -> Array:
+    """Return 1 for a row of which an entry counts, else 0."""
+    return jnp.minimum(exponentials(lax.stop_gradient(x), mask, axes)[2], 1)
 
 
 def count(x: Array, mask: Array | None, axes: Axes) -> Array | float:
@@ -65,58 +110,18 @@ def count(x: Array, mask: Array | None, axes: Axes) -> Array | float:
     return jnp.maximum(jnp.sum(ones, axes, keepdims=True), 1)
 
 
-def _exponentials(x: Array, largest: Array, top: Array, exact: bool) -> Array:
-    """Return exp(x - top), and 0 where that is below the smallest normal number."""
-    reach = 708.5 if _numerics.is_double(x) else 87.5
-    floor = top - reach
-    # Between 2^28 and 2^29 the floor rounds to top - 96, too low for a power of two.
-    floor = jnp.where(top - floor > reach + 0.5, top - 64, floor)
-    floor = jnp.where(largest == jnp.inf, largest, floor)
-    near = jnp.minimum(x, top)
-    d = near - top
-    if exact:
-        # What the subtraction rounded away: 32 ulp of the result at d = -87.
-        back = d - near
-        rest = (near - (d - back)) - (top + back)
-        mantissa, n = _numerics.exp_reduced(jnp.maximum(d, -reach), rest)
-        e = mantissa * _numerics.power_of_two(n)
-    else:
-        e = jnp.exp(d)
-    return jnp.where(x < floor, 0, e)
-
-
-def log_total(row: Rows, axes: Axes) -> Array:
-    """Return log(sum(e)), right also where one entry makes up nearly the whole sum.
-
-    The sum of all others is then wanted, because 1 + that sum rounds it away. A sum below 2 has
-    one entry with e = 1.
-    """
-
-    def by_others(e: Array, total: Array) -> Array:
-        others = jnp.sum(jnp.where(e < 1, e, 0), axes, keepdims=True)
-        return jnp.where(total < 2, _numerics.log1p(jnp.minimum(others, 1)), jnp.log(total))
-
-    def if_needed(e: Array, total: Array) -> Array:
-        needed = jnp.any(total < 2)
-        return lax.cond(needed, by_others, lambda e, total: jnp.log(total), e, total)
-
-    if row.e.size < _FEW:
-        return by_others(row.e, row.total)
-    # A CPU spends a pass over the row on it; elsewhere both sums are one pass, and a branch stalls.
-    return lax.platform_dependent(row.e, row.total, cpu=if_needed, default=by_others)
-
-
-# For fewer elements the pass costs less than the branch.
-_FEW = 4096
-
 # -- derivatives --------------------------------------------------------------------------------
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
 def ratios(x: Array, b: Array | None, mask: Array | None, axes: Axes) -> Array:
     """Return exp(x) / sum(b · exp(x)) in the compute type, with its derivatives."""
-    row = rows(x, b, mask, axes)
-    return row.e * row.inverse
+    # The same expressions as in the value, so that XLA computes them once for both.
+    _, e, total = exponentials(x, mask, axes)
+    if b is None:
+        return e * _inverse(total)
+    total = jnp.sum(e * b, axes, keepdims=True)
+    return jnp.where(total == 0, 0, e / jnp.where(total == 0, 1, total))
 
 
 @functools.partial(ratios.defjvp, symbolic_zeros=True)

@@ -473,9 +473,9 @@ def check_jit(case: Case) -> None:
     for function in accuracy.derivatives(case)[:2]:
         _same(case, "jit", jax.jit(function)(x), function(x))
     case(x)
-    size = case.function.compiled._cache_size()  # type: ignore[attr-defined]
+    size = case.function._cache_size()  # type: ignore[attr-defined]
     case(x + 1)
-    if case.function.compiled._cache_size() != size:  # type: ignore[attr-defined]
+    if case.function._cache_size() != size:  # type: ignore[attr-defined]
         case.fail("expected no compilation at the second call with the same types.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import pickle
 import subprocess
@@ -82,6 +83,7 @@ def test_aliases_are_the_same_function() -> None:
 def test_can_be_pickled(name: str) -> None:
     function = catalog.lookup(name)
     assert pickle.loads(pickle.dumps(function)) is function
+    assert copy.deepcopy(function) is function
 
 
 # Wrong on purpose: a type checker would not let these pass.
@@ -90,7 +92,9 @@ UNTYPED: Any = advact_jax
 BAD = {
     "complex": (lambda: UNTYPED.relu(1j), TypeError, "relu: expected x to be real"),
     "list": (lambda: UNTYPED.mish([1.0]), TypeError, "mish: expected x to be an array or a"),
-    "string": (lambda: UNTYPED.tanh("a"), TypeError, "tanh: expected x to be an array"),
+    "string": (
+        lambda: UNTYPED.tanh("a"), TypeError, "function tanh .* as an abstract array.* at path x"
+    ),
     "none": (lambda: UNTYPED.elu(None), TypeError, "elu: expected x to be an array"),
     "shapes": (
         lambda: UNTYPED.prelu(jnp.ones((2, 3)), jnp.ones(2)),
@@ -106,6 +110,11 @@ BAD = {
         lambda: UNTYPED.gelu(1.0, approximate=jnp.ones(2)),
         TypeError,
         "gelu: expected approximate to be a plain Python value",
+    ),
+    "list for an axis": (
+        lambda: UNTYPED.softmax(1.0, [0]),
+        TypeError,
+        "softmax: expected axis to be a plain Python value",
     ),
     "missing": (lambda: UNTYPED.prelu(1.0), TypeError, "prelu: missing a required argument"),
     "unknown": (

@@ -49,6 +49,7 @@ def _gated(x: ArrayLike, value: ArrayLike) -> Array:
 
 
 @row_function(
+    direct=True,
     reference=lambda mp, row: [
         a - a / (1 + mp.exp(b))
         for a, b in zip(row[: len(row) // 2], row[len(row) // 2 :], strict=True)
@@ -56,7 +57,7 @@ def _gated(x: ArrayLike, value: ArrayLike) -> Array:
     latex=r"\mathrm{glu}(x) = x_{:n/2} \cdot \sigma(x_{n/2:})",
     paper="Dauphin, Fan, Auli and Grangier, Language modeling with gated convolutional networks, "
     "ICML 2017, arXiv:1612.08083",
-    names={"keras": "glu", "torch": "glu", "flax": "glu"},
+    names={"jax": "glu", "keras": "glu", "torch": "glu", "flax": "glu"},
 )
 def glu(x: ArrayLike, axis: int = -1) -> Array:
     r"""Gated linear unit: the first half of the features, gated by the second.

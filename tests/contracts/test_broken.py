@@ -124,9 +124,7 @@ def test_a_recompilation_is_found() -> None:
     case = Case(advact_jax.softplus)
     fresh = Case(_with_spec(lambda x: x, case.spec))
     calls = iter(range(100))
-    fresh.function.compiled = type(  # type: ignore[attr-defined]
-        "Cache", (), {"_cache_size": lambda self: next(calls)}
-    )()
+    fresh.function._cache_size = lambda: next(calls)  # type: ignore[attr-defined]
     with pytest.raises(ContractError, match="no compilation"):
         testing.check_jit(fresh)
 
