@@ -16,8 +16,8 @@ from advact_jax._rows import Axes, Axis
 from advact_jax._spec import compute_dtype, row_function
 
 _SLOPE_NOTE = (
-    "The error of a row of n entries grows with log n if the largest is above 86 - log n. Where one "
-    "output is nearly 1, its own derivative is off by a few ulp of 1, since the output alone is kept."
+    "The error of a row of n entries grows with log n if the largest is above 86 - log n. Where "
+    "one output is nearly 1, its own derivative is off by a few ulp of 1: the output alone is kept."
 )
 _LOG_NOTE = (
     "Where one entry has nearly all of the mass, the error is half an ulp of 1, not of the result, "
