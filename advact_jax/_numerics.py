@@ -170,56 +170,70 @@ def guarded(exact: Wide, plain: Array) -> Wide:
 
 
 class Tail(NamedTuple):
-    """exp(z) for z <= 0 in two factors, so that coefficient · exp(z) is right where exp(z) alone
-    is too small to be a normal number.
+    """exp(z) for z <= 0, raised by a power of two, so that coefficient · exp(z) is right where
+    exp(z) alone is too small to be a normal number.
     """  # noqa: D205
 
     raised: Array
-    scale: Array
 
     @property
     def value(self) -> Array:
         """exp(z), which may be flushed to zero."""
-        return self.raised * self.scale
+        return self.raised * 2.0 ** -_raise(self.raised)
 
     def times(self, coefficient: Array | float) -> Array:
         """Return coefficient · exp(z), and 0 where exp(z) is 0 and the coefficient infinite."""
-        return jnp.where(self.raised == 0, 0.0, coefficient * self.raised * self.scale)
+        scale = 2.0 ** -_raise(self.raised)
+        if isinstance(coefficient, int | float):
+            return self.raised * (coefficient * scale)
+        return jnp.where(self.raised <= _floor(self.raised), 0.0, coefficient * self.raised * scale)
+
+
+def _raise(x: Array) -> int:
+    """Return the exponent of the power of two by which a `Tail` is raised."""
+    return 53 if is_double(x) else 24
+
+
+def _floor(x: Array) -> float:
+    """Return what a `Tail` is at least, at the z where it stops to fall."""
+    return 2.0**-1019 if is_double(x) else 2.0**-124
 
 
 _LOG2_SINGLE = (0.693359375, -2.1219444005469057e-4)
 _LOG2_DOUBLE = (0.6931471803691238, 1.9082149292705877e-10)
 
 
-def exp_reduced(x: Array, rest: Array | float) -> tuple[Array, Array]:
-    """Return m and an integer n with exp(x + rest) = m 2^n, m near 1, for a small rest.
-
-    Here the rest costs one addition, and the power of two can be applied in two steps.
-    """
-    count = jnp.round(x * (1 / np.log(2)))
-    # The leading part of log 2 is short, so that its product with the count is exact.
-    high, low = _LOG2_DOUBLE if is_double(x) else _LOG2_SINGLE
-    t = (x - count * high) - count * low + rest
-    series = polynomial(t, pick(x, fits.EXP_SINGLE, fits.EXP_DOUBLE))
-    return 1 + (t + t * t * series), count.astype(jnp.int64 if is_double(x) else jnp.int32)
-
-
-def power_of_two(n: Array) -> Array:
-    """Return 2^n in float32 for an int32, in float64 for an int64, where it is a normal number."""
-    double = n.dtype == jnp.int64
-    bias, mantissa, dtype = (1023, 52, jnp.float64) if double else (127, 23, jnp.float32)
-    return lax.bitcast_convert_type((n + n.dtype.type(bias)) << n.dtype.type(mantissa), dtype)
-
-
 def tail(z: Array | Wide) -> Tail:
-    """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail."""
+    """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail.
+
+    z = n log 2 + t, and n is rounded by adding a number so large that its last place is 1: its
+    bits then hold n, and what is added to n makes them the exponent of the raised power of two.
+    """
     top, rest = z if isinstance(z, Wide) else (z, 0.0)
     top = jnp.asarray(top)
-    least = -1400.0 if is_double(top) else -170.0
-    mantissa, n = exp_reduced(jnp.maximum(top, least), rest)
-    half = n >> 1
-    raised = jnp.where(top < least, 0.0, mantissa * power_of_two(half))
-    return Tail(raised, power_of_two(n - half))
+    double = is_double(top)
+    bits, bias, integer = (52, 1023, jnp.int64) if double else (23, 127, jnp.int32)
+    # From here on exp(z) is at its floor.
+    top = jnp.maximum(top, -744.0 if double else -103.2)
+    large = lax.optimization_barrier(
+        jnp.asarray(1.5 * 2.0**bits + bias + _raise(top), top.dtype)
+    )
+    shifted = lax.stop_gradient(top * (1 / np.log(2)) + large)
+    power = lax.bitcast_convert_type(
+        lax.bitcast_convert_type(shifted, integer) << integer(bits), top.dtype
+    )
+    count = shifted - large
+    # The leading part of log 2 is short, so that its product with the count is exact.
+    high, low = _LOG2_DOUBLE if double else _LOG2_SINGLE
+    t = (top - count * high) - count * low
+    if not _is_nothing(rest):
+        t = t + jnp.clip(rest, -0.5, 0.5)  # More is there only beyond the floor.
+    series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
+    return Tail((1 + (t + t * t * series)) * power)
+
+
+def _is_nothing(rest: Any) -> bool:
+    return isinstance(rest, float) and rest == 0.0
 
 
 def decay(z: Array | Wide) -> Tail:
@@ -231,7 +245,7 @@ def _minus_size(z: Array | Wide) -> Array | Wide:
     if not isinstance(z, Wide):
         return -jnp.abs(z)
     top, rest = jnp.asarray(z.head), z.tail
-    if not (isinstance(rest, float) and rest == 0.0):
+    if not _is_nothing(rest):
         rest = jnp.where(top > 0, -rest, rest)
     return Wide(-jnp.abs(top), rest)
 
@@ -244,7 +258,7 @@ def expm1(z: Array | Wide) -> Array:
         return jnp.expm1(top)
     near = jnp.maximum(top, -0.7)
     series = polynomial(near, pick(top, fits.EXPM1_SINGLE, fits.EXPM1_DOUBLE))
-    if isinstance(rest, float) and rest == 0.0:
+    if _is_nothing(rest):
         return jnp.where(top > -0.7, near + near * near * series, jnp.exp(top) - 1)
     exponential = tail(z).value
     return jnp.where(
@@ -293,10 +307,8 @@ def logistic_times(c: Array | float, z: Array | Wide) -> Array:
     """Return c · sigmoid(z), normal wherever the product is."""
     e = decay(z)
     right = lead(z) >= 0
-    # Each quotient is used once: XLA on CPU would otherwise store it and split the loop.
-    raised = jnp.where(right, 1.0, e.raised)
-    share = c / (1 + e.value) * raised * jnp.where(right, 1.0, e.scale)
-    return jnp.where(raised == 0, 0.0, share)
+    low = e.times(c)
+    return jnp.where(right, c, low) / (1 + e.value)
 
 
 def logistic_slope_times(c: Array | float, z: Array | Wide) -> Array:
