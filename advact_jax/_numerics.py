@@ -12,6 +12,7 @@ import contextvars
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -64,15 +65,35 @@ def head(x: Array) -> Array:
     """
     integer, mask = (jnp.int64, -(1 << 27)) if is_double(x) else (jnp.int32, -(1 << 12))
     bits = lax.bitcast_convert_type(x, integer) & integer(mask)
-    cut = lax.bitcast_convert_type(bits, x.dtype)
-    # Equal to the cut number, with the derivative of x itself.
-    return x - lax.stop_gradient(x - cut)
+    return _moving_with(x, lax.bitcast_convert_type(bits, x.dtype))
+
+
+@jax.custom_jvp
+def _moving_with(x: Array, value: Array) -> Array:
+    """Return ``value`` with the derivative of ``x``, of which it is a rounding."""
+    return value
+
+
+_moving_with.defjvp(lambda primals, tangents: (_moving_with(*primals), tangents[0]))
+
+
+def on_grid(x: Array, step: float) -> Array:
+    """Round to a multiple of ``step``, a power of two, for x far below 2^22 (2^51) steps."""
+    large = hidden(1.5 * 2.0 ** (52 if is_double(x) else 23) * step, x)
+    return _moving_with(x, (x + large) - large)
 
 
 def opaque(value: Array | float, like: Array) -> Array:
-    """Hide a constant from XLA, which would turn (x + c) + d into x + (c + d)."""
-    value = jnp.asarray(value, like.dtype)
-    return value if is_narrow() else lax.optimization_barrier(value)
+    """Hide a constant from XLA, which would turn (x + c) + d into x + (c + d).
+
+    Where the result is narrow this only spares digits, and is left out.
+    """
+    return jnp.asarray(value, like.dtype) if is_narrow() else hidden(value, like)
+
+
+def hidden(value: Array | float, like: Array) -> Array:
+    """Hide a constant from XLA where the formula would be wrong otherwise."""
+    return lax.optimization_barrier(jnp.asarray(value, like.dtype))
 
 
 class Wide(NamedTuple):
@@ -188,6 +209,10 @@ class Tail(NamedTuple):
             return self.raised * (coefficient * scale)
         return jnp.where(self.raised <= _floor(self.raised), 0.0, coefficient * self.raised * scale)
 
+    def times_bounded(self, coefficient: Array) -> Array:
+        """Return coefficient · exp(z) for a coefficient of at most a million."""
+        return coefficient * self.raised * 2.0 ** -_raise(self.raised)
+
 
 def _raise(x: Array) -> int:
     """Return the exponent of the power of two by which a `Tail` is raised."""
@@ -204,30 +229,32 @@ _LOG2_DOUBLE = (0.6931471803691238, 1.9082149292705877e-10)
 
 
 def tail(z: Array | Wide) -> Tail:
-    """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail.
-
-    z = n log 2 + t, and n is rounded by adding a number so large that its last place is 1: its
-    bits then hold n, and what is added to n makes them the exponent of the raised power of two.
-    """
+    """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail."""
     top, rest = z if isinstance(z, Wide) else (z, 0.0)
-    top = jnp.asarray(top)
+    top = jnp.maximum(jnp.asarray(top), -744.0 if is_double(jnp.asarray(top)) else -103.2)
+    if not _is_nothing(rest):
+        rest = jnp.clip(rest, -0.5, 0.5)  # More is there only below the floor.
+    return tail_of_sum(top, rest, top)
+
+
+def tail_of_sum(top: Array, rest: Array | float, near: Array) -> Tail:
+    """Return exp(top + rest) as a `Tail` for a sum near ``near``, above the floor.
+
+    ``top`` has few enough digits that what is left of it after the reduction is exact. The sum is
+    n log 2 + t, and n is rounded by adding a number so large that its last place is 1: its bits
+    then hold n, and what is added to n makes them the exponent of the raised power of two.
+    """
     double = is_double(top)
     bits, bias, integer = (52, 1023, jnp.int64) if double else (23, 127, jnp.int32)
-    # From here on exp(z) is at its floor.
-    top = jnp.maximum(top, -744.0 if double else -103.2)
-    large = lax.optimization_barrier(
-        jnp.asarray(1.5 * 2.0**bits + bias + _raise(top), top.dtype)
-    )
-    shifted = lax.stop_gradient(top * (1 / np.log(2)) + large)
+    large = hidden(1.5 * 2.0**bits + bias + _raise(top), top)
+    shifted = lax.stop_gradient(near * (1 / np.log(2)) + large)
     power = lax.bitcast_convert_type(
         lax.bitcast_convert_type(shifted, integer) << integer(bits), top.dtype
     )
     count = shifted - large
     # The leading part of log 2 is short, so that its product with the count is exact.
     high, low = _LOG2_DOUBLE if double else _LOG2_SINGLE
-    t = (top - count * high) - count * low
-    if not _is_nothing(rest):
-        t = t + jnp.clip(rest, -0.5, 0.5)  # More is there only beyond the floor.
+    t = (top - count * high) - count * low + rest
     series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
     return Tail((1 + (t + t * t * series)) * power)
 
@@ -303,18 +330,30 @@ def size(z: Array | Wide) -> Array | Wide:
     return Wide(-least.head, -least.tail) if isinstance(least, Wide) else -least
 
 
-def logistic_times(c: Array | float, z: Array | Wide) -> Array:
+class Gate(NamedTuple):
+    """What sigmoid(z) and its derivatives are made of: exp(-abs(z)) and the sign of z."""
+
+    e: Tail
+    right: Array
+    z: Array | Wide
+
+
+def gate(z: Array | Wide | Gate) -> Gate:
+    """Return the `Gate` of z."""
+    return z if isinstance(z, Gate) else Gate(decay(z), lead(z) >= 0, z)
+
+
+def logistic_times(c: Array | float, z: Array | Wide | Gate) -> Array:
     """Return c · sigmoid(z), normal wherever the product is."""
-    e = decay(z)
-    right = lead(z) >= 0
-    low = e.times(c)
-    return jnp.where(right, c, low) / (1 + e.value)
+    e, right, _ = gate(z)
+    return jnp.where(right, c, e.times(c)) / (1 + e.value)
 
 
 def logistic_slope_times(c: Array | float, z: Array | Wide) -> Array:
     """Return c · sigmoid'(z), normal wherever the product is."""
     e = decay(z)
-    return e.times(c / one_plus_squared(e.value))
+    share = c / one_plus_squared(e.value)
+    return e.times_bounded(share) if isinstance(c, int | float) else e.times(share)
 
 
 def logistic_curvature_times(c: Array | float, z: Array | Wide) -> Array:
@@ -358,6 +397,11 @@ def flat_where_zero(slope: Any, x: Array) -> Array:
     return jnp.where((slope == 0) & jnp.isinf(x), 0, slope * x)
 
 
+def used_often(quotient: Array) -> Array:
+    """Return the quotient, so that XLA on CPU does not split the loop at its second use."""
+    return quotient + hidden(0.0, quotient)
+
+
 # -- the normal distribution --------------------------------------------------------------------
 
 
@@ -376,6 +420,6 @@ def normal(x: Array) -> Normal:
     half = Wide.of(a, a)
     square = Wide(half.head * half.head, half.tail * (half.head + a))
     density = tail(Wide(-0.5 * jnp.asarray(square.head), -0.5 * square.tail))
-    t = (a - 4) / (a + 4)
+    t = used_often((a - 4) / (a + 4))
     above = polynomial(t, pick(x, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
-    return Normal(a, density, above / (a + 4))
+    return Normal(a, density, used_often(above / (a + 4)))

@@ -16,29 +16,26 @@ from advact_jax._spec import Parameter, activation
 # -- x · sigmoid(z(x)) ---------------------------------------------------------------------------
 
 
-def _gated(x: Array, z: Any) -> Array:
-    return num.logistic_times(x, z)
-
-
-def _gated_slope(z: Any, rise: Array) -> Array:
+def _gated_slope(z: Any, rise: num.Wide) -> Array:
     """Return the derivative of x · sigmoid(z), where rise = x · z'."""
-    e = num.decay(z)
-    right = num.lead(z) >= 0
-    share = num.one_plus_squared(e.value)
-    low = e.times(jnp.where(right, rise, (1 + rise) + e.value) / share)
-    return low + jnp.where(right, 1 / (1 + e.value), 0.0)
+    e, right, _ = num.gate(z)
+    # Sums are ordered so that what cancels at the zero of the slope is exact.
+    left = (1 + rise.head) + (rise.tail + e.value)
+    low = e.times(jnp.where(right, 1 + rise.value, left))
+    return jnp.where(right, 1 + low, low) / num.one_plus_squared(e.value)
 
 
 def _gated_curvature(z: Any, twice: Array, bend: Array) -> Array:
     """Return sigmoid'(z) · (twice + bend · (1 - 2 sigmoid(z))), the second derivative."""
-    e = num.decay(z)
-    falling = num.with_sign_of(num.lead(z), num.one_minus_decay(z) / (1 + e.value))
+    e, right, z = num.gate(z)
+    part = num.one_minus_decay(z) / (1 + e.value)
+    falling = jnp.where(right, part, -part)
     return e.times((twice - bend * falling) / num.one_plus_squared(e.value))
 
 
 def _silu_slope(x: Array, beta: Any) -> Array:
     z = num.product(beta, x)
-    plain = _gated_slope(z, beta * x)
+    plain = _gated_slope(z, z)
     return num.near_root(z, fits.SILU_SLOPE_SINGLE, fits.SILU_SLOPE_DOUBLE, plain)
 
 
@@ -86,7 +83,7 @@ def silu(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
       Array([ 0.        , -0.268,  0.        ,  0.731 ], dtype=float32)
     """
     x = jnp.asarray(x)
-    return _gated(x, num.product(beta, x))
+    return num.logistic_times(x, num.product(beta, x))
 
 
 swish = silu
@@ -131,28 +128,59 @@ hard_swish = hard_silu
 # -- gelu ----------------------------------------------------------------------------------------
 
 _DENSITY = 0.3989422804014326779399461  # 1 / sqrt(2 pi)
-# 2 sqrt(2 / pi) and 0.044715 times it, each as an unevaluated sum of two doubles.
-_TANH_LINEAR = (1.5957691216057308, -9.96930880911092e-17)
-_TANH_CUBIC = (0.07135481627260025, -6.175149918155315e-19)
+# 2 sqrt(2 / pi), 0.044715 times it, and three times that, each as a sum of two doubles.
+_Pair = tuple[float, float]
+_LINEAR = (1.5957691216057308, -9.96930880911092e-17)
+_CUBIC = (0.07135481627260025, -6.175149918155315e-19)
+_SLOPE = (0.21406444881780073, 1.2025242832367862e-17)
+
+# Below these the value is smaller than the smallest normal number.
+_LEAST_SINGLE, _LEAST_DOUBLE = -10.5, -21.4
 
 
-def _tanh_gate(x: Array) -> tuple[num.Wide, Array]:
-    """Return z and x z' for the tanh form's gate sigmoid(z), z = 2 sqrt(2/pi) (x + 0.044715 x³)."""
-    bounded = jnp.clip(x, -1e4, 1e4)
-    wide = num.Wide.of(bounded, bounded)
-    linear, cubic = num.Wide.of(_TANH_LINEAR, bounded), num.Wide.of(_TANH_CUBIC, bounded)
-    bend = cubic * (wide * wide).split()
-    z = wide * (linear + bend).split()
-    return z, z.value + 2 * bounded * bend.value
+def _bounded(x: Array) -> Array:
+    """Return -abs(x), cut where the gate has closed."""
+    return jnp.maximum(-jnp.abs(x), num.pick(x, _LEAST_SINGLE, _LEAST_DOUBLE))
+
+
+def _odd(a: Array, linear: _Pair, cubic: _Pair) -> num.Wide:
+    """Return linear · a + cubic · a³ with a tail, for a constant near 1.6 and one below 0.22.
+
+    Far in the tail of the tanh form z must be known better than to its last digit. So a is cut to a
+    grid, h, coarse enough that h, h³ and their products with the leading digits of the constants
+    are exact; what else there is, is small.
+    """
+    one, three = linear[0], cubic[0]
+    if num.is_narrow():
+        return num.Wide(a * (one + three * (a * a)), 0.0)
+    step, *units = num.pick(a, (2.0**-3, 2.0**-13, 2.0**-7), (2.0**-10, 2.0**-33, 2.0**-13))
+    first, third = (unit * round(c / unit) for c, unit in zip((one, three), units, strict=True))
+    h = num.on_grid(a, step)
+    rest, square = a - h, h * h
+    cube = square * h
+    bend = rest * (3 * three * h + three * rest)
+    moved = rest * ((one + 3 * three * square) + bend)
+    lost = ((one - first) + linear[1]) * h + ((three - third) + cubic[1]) * cube
+    return num.Wide(first * h + third * cube, lost + moved)
+
+
+def _tanh_gate(x: Array) -> num.Gate:
+    """Return the gate of the tanh form, of z = 2 sqrt(2/pi) (x + 0.044715 x³)."""
+    z = _odd(_bounded(x), _LINEAR, _CUBIC)
+    return num.Gate(num.tail_of_sum(z.head, z.tail, z.value), x >= 0, z.value)
+
+
+def _tanh_rise(x: Array) -> num.Wide:
+    """Return x z', which is odd in x as z is."""
+    rise = _odd(_bounded(x), _LINEAR, _SLOPE)
+    return num.Wide(num.with_sign_of(x, rise.head), jnp.where(x >= 0, -rise.tail, rise.tail))
 
 
 def _gelu_slope(x: Array, approximate: bool) -> Array:
-    x = jnp.clip(x, -1e4, 1e4)
     if approximate:
-        plain = _gated_slope(*_tanh_gate(x))
-        return num.near_root(x, fits.GELU_TANH_SLOPE_SINGLE, fits.GELU_TANH_SLOPE_DOUBLE, plain)
+        return _gated_slope(_tanh_gate(x), _tanh_rise(x))
     size, density, ratio = num.normal(x)
-    below = density.times(ratio - _DENSITY * size)
+    below = density.times_bounded(ratio - _DENSITY * size)
     plain = jnp.where(x >= 0, 1 - below, below)
     return num.near_root(x, fits.GELU_SLOPE_SINGLE, fits.GELU_SLOPE_DOUBLE, plain)
 
@@ -160,13 +188,15 @@ def _gelu_slope(x: Array, approximate: bool) -> Array:
 def _gelu_curvature(x: Array, approximate: bool) -> Array:
     x = jnp.clip(x, -1e4, 1e4)
     if approximate:
-        slope = _TANH_LINEAR[0] + 3 * _TANH_CUBIC[0] * x * x
-        twice = 2 * slope + 6 * _TANH_CUBIC[0] * x * x
-        plain = _gated_curvature(_tanh_gate(x)[0], twice, x * slope * slope)
+        bounded = num.with_sign_of(x, _bounded(x))
+        square = _SLOPE[0] * bounded * bounded
+        slope = _LINEAR[0] + square
+        twice = 2 * slope + 2 * square
+        plain = _gated_curvature(_tanh_gate(x), twice, bounded * slope * slope)
         return num.near_root(
             jnp.abs(x), fits.GELU_TANH_CURVATURE_SINGLE, fits.GELU_TANH_CURVATURE_DOUBLE, plain
         )
-    return num.normal(x).density.times(_DENSITY * (2 - x * x))
+    return num.normal(x).density.times_bounded(_DENSITY * (2 - x * x))
 
 
 def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:
@@ -210,9 +240,12 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
     """
     x = jnp.asarray(x)
     if approximate:
-        return _gated(x, _tanh_gate(x)[0])
+        e, right, _ = _tanh_gate(x)
+        low = e.times_bounded(jnp.maximum(x, num.pick(x, _LEAST_SINGLE, _LEAST_DOUBLE)))
+        return jnp.where(right, x, low) / (1 + e.value)
     size, density, ratio = num.normal(x)
-    plain = jnp.where(x >= 0, x * (1 - density.value * ratio), -density.times(size * ratio))
+    below = -density.times_bounded(size * ratio)
+    plain = jnp.where(x >= 0, x * (1 - density.value * ratio), below)
     return num.near_root(x, fits.GELU_SINGLE, fits.GELU_DOUBLE, plain)
 
 

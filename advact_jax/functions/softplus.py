@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -152,43 +151,44 @@ def log_sigmoid(x: ArrayLike) -> Array:
     return jnp.minimum(x, 0) - num.softplus_tail(1.0, x)
 
 
-def _scaled(x: Array, b: Any) -> tuple[Array, Array, Array]:
-    """Return s x, s sqrt(x² + b) and s, a power of two that keeps x² from overflowing."""
-    large, down = (2.0**500, 2.0**-560) if num.is_double(x) else (2.0**60, 2.0**-70)
-    scale = jnp.where(jnp.abs(x) < large, np.asarray(1.0, x.dtype), np.asarray(down, x.dtype))
-    small = x * scale
-    return small, jnp.sqrt(small * small + b * scale * scale), scale
+# With a = abs(x) and r = sqrt(a² + b): squareplus(x) = max(x, 0) + (b / 2) / (r + a), which neither
+# cancels nor needs a branch.
 
 
-def _over(a: Any, b: Array) -> Array:
-    """Return a / b, and 0 where b is 0: a root of 0 is a kink, owned by the left."""
-    return jnp.where(b == 0, 0, a / jnp.where(b == 0, 1, b))
+def _root(x: Array, b: Any) -> tuple[Array, Array, Array]:
+    """Return a, a² + b and its root; where a² would overflow, the root is a."""
+    a = jnp.abs(x)
+    small = jnp.minimum(a, 2.0**500 if num.is_double(x) else 2.0**60)
+    square = small * small + b
+    return a, square, jnp.maximum(jnp.sqrt(square), a)
+
+
+def _over_mean(c: Any, low: Array, high: Array) -> Array:
+    """Return c / mean(low, high), and 0 for 0 / 0: b = 0 makes a kink, owned by the left."""
+    # XLA would write 0.5 · low + 0.5 · high as half of a sum, which can overflow.
+    mean = 0.5 * low + num.hidden(0.5, high) * high
+    return c / jnp.maximum(mean, jnp.finfo(mean.dtype).tiny)
 
 
 def _squareplus(x: Array, b: Any) -> Array:
-    small, root, scale = _scaled(x, b)
-    right = x >= 0
-    # One quotient for both sides, since quotients are what the time goes into.
-    above = jnp.where(right, 0.5 * (small + root), 0.5 * b * scale)
-    return above / jnp.where(right, scale, root - small)
+    a, _, root = _root(x, b)
+    return jnp.maximum(x, 0) + _over_mean(0.25 * b, a, root)
 
 
 def _squareplus_slope(x: Array, b: Any) -> Array:
-    small, root, scale = _scaled(x, b)
-    right = x >= 0
-    above = jnp.where(right, 0.5 * (small + root), 0.5 * b / (root - jnp.minimum(small, 0)) * scale)
-    slope = _over(above, root) * jnp.where(right, 1, scale)
-    return jnp.where(x == math.inf, 1, slope)
+    a, square, root = _root(x, b)
+    product = a * root
+    left = _over_mean(0.25 * b, product, jnp.maximum(square, product))
+    return jnp.where(x > 0, 1 - left, left)
 
 
 def _squareplus_curvature(x: Array, b: Any) -> Array:
-    _, root, scale = _scaled(x, b)
-    return _over(_over(_over(0.5 * b, root) * scale, root) * scale, root) * scale
+    inverse = 1 / jnp.maximum(_root(x, b)[2], jnp.finfo(x.dtype).tiny)
+    return 0.5 * b * inverse * inverse * inverse
 
 
 def _squareplus_by_b(x: Array, b: Any) -> Array:
-    _, root, scale = _scaled(x, b)
-    return 0.25 / root * scale
+    return 0.25 / _root(x, b)[2]
 
 
 @activation(

@@ -58,7 +58,7 @@ def _celu_slope(t: Any) -> Any:
 
 FITS = {
     "EXPM1": Fit("(expm1(t) - t) / t^2 on [-0.7, 0]", _expm1, -0.7, 0.0, 5, 0.0, 11),
-    "EXP": Fit("(exp(t) - 1 - t) / t^2 on [-0.35, 0.35]", _exp, -0.35, 0.35, 5, 0.35, 12),
+    "EXP": Fit("(exp(t) - 1 - t) / t^2 on [-0.35, 0.35]", _exp, -0.35, 0.35, 4, 0.35, 12),
     "LOG1P": Fit("log(1 + t) / t on [0, 1]", _log1p, 0.0, 1.0, 11, 1.0, 23),
     "TANH_SHRINK": Fit(
         "(x - tanh x) / x^3, t = x^2 on [0, 2.25]", _tanh_shrink, 0.0, 2.25, 11, 2.25, 22
@@ -108,7 +108,6 @@ ROOTS = {
     "SILU_CURVATURE": Root("silu''", _silu, 2, 2.399, 1.0, 1.0, 12, 28),
     "GELU": Root("gelu, exact", _gelu, 0, 0.0, 1.0, 1.0, 11, 23),
     "GELU_SLOPE": Root("gelu', exact", _gelu, 1, -0.752, 0.75, 0.75, 10, 20),
-    "GELU_TANH_SLOPE": Root("gelu', tanh", _gelu_tanh, 1, -0.752, 0.75, 0.75, 12, 24),
     "GELU_TANH_CURVATURE": Root("gelu'', tanh", _gelu_tanh, 2, 1.418, 0.75, 0.75, 14, 28),
     "MISH_SLOPE": Root("mish'", _mish, 1, -1.192, 0.75, 1.25, 14, 28),
     "MISH_CURVATURE_LEFT": Root("mish''", _mish, 2, -2.256, 0.75, 0.75, 10, 22),
