@@ -48,5 +48,10 @@ from advact_jax.functions.softplus import parametric_softplus as parametric_soft
 from advact_jax.functions.softplus import softplus as softplus
 from advact_jax.functions.softplus import sparse_plus as sparse_plus
 from advact_jax.functions.softplus import squareplus as squareplus
+from advact_jax.registry import Activation as Activation
+from advact_jax.registry import deserialize as deserialize
+from advact_jax.registry import get as get
+from advact_jax.registry import register as register
+from advact_jax.registry import serialize as serialize
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Command line: ``python -m advact_jax accuracy`` prints the accuracy table."""
+"""Command line: ``python -m advact_jax accuracy`` and ``names`` print tables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from advact_jax import registry
+
 EXAMPLES = """examples:
   python -m advact_jax accuracy
   python -m advact_jax accuracy --dtype float32 --against jax
   python -m advact_jax accuracy gelu softplus --dtype bfloat16 --markdown
+  python -m advact_jax names --dialect torch
 """
 DTYPES = ("bfloat16", "float16", "float32")
 
@@ -40,13 +43,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     accuracy.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="default: bfloat16")
     accuracy.add_argument("--against", choices=("jax",), help="print jax.nn's errors beside ours")
     accuracy.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    names = commands.add_parser(
+        "names",
+        help="print the names that other libraries have for the activations",
+        description=(
+            "Print the name of each activation in another library, its name here, and what differs "
+            "there: defaults, by our names, and names of arguments. advact_jax.get takes the name "
+            "with the dialect."
+        ),
+    )
+    names.add_argument("--dialect", choices=registry.DIALECTS, help="one library; all without it")
+    names.add_argument("--markdown", action="store_true", help="print a Markdown table")
     options = parser.parse_args(arguments)
     try:
-        _print_accuracy(options)
+        _print_accuracy(options) if options.command == "accuracy" else _print_names(options)
     except ValueError as error:
         print(f"python -m advact_jax: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _print_names(options: argparse.Namespace) -> None:
+    heads = ["library", "name there", "name here", "what differs"]
+    rows = [list(row) for row in registry.table() if options.dialect in (None, row[0])]
+    title = f"Names of the activations in {options.dialect or 'other libraries'}"
+    _table(title, heads, iter(rows), options.markdown, right=False)
 
 
 def _print_accuracy(options: argparse.Namespace) -> None:
@@ -91,9 +112,9 @@ def _rows(options: argparse.Namespace, known: dict[str, Callable[..., Any]]) -> 
 def _peer(case: Any, x: Any) -> list[str]:
     import jax
 
-    from advact_jax import accuracy
+    from advact_jax import accuracy, catalog
 
-    name = case.spec.names.get("jax")
+    name = catalog.name_in(case.function, "jax")
     if name is None:
         return ["-"] * 3
     peer = getattr(jax.nn, name)
@@ -106,7 +127,9 @@ def _cell(error: Any) -> str:
     return ulps if not error.not_finite else f"{ulps} + {error.not_finite}"
 
 
-def _table(title: str, heads: list[str], rows: Iterator[list[str]], markdown: bool) -> None:
+def _table(
+    title: str, heads: list[str], rows: Iterator[list[str]], markdown: bool, right: bool = True
+) -> None:
     if markdown:
         print(f"{title}\n\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
         for row in rows:
@@ -117,8 +140,11 @@ def _table(title: str, heads: list[str], rows: Iterator[list[str]], markdown: bo
     print("  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)))
     for row in rows:
         cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join(cells), flush=True)
+        cells += [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width in zip(row[1:], widths[1:], strict=True)
+        ]
+        print("  ".join(cells).rstrip(), flush=True)
 
 
 if __name__ == "__main__":

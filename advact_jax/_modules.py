@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _checks
+from advact_jax import _checks, registry
 from advact_jax._spec import Spec
 
 
@@ -57,6 +57,69 @@ def initial_values(layer: Any, function: Callable[..., Any]) -> dict[str, Any]:
     """Return what the fields ``<parameter>_init`` of a layer hold, by parameter."""
     names = declaration(function).parameters
     return {name: getattr(layer, f"{name}_init") for name in names if f"{name}_init" in dir(layer)}
+
+
+class Learned(NamedTuple):
+    """What a layer computes: a function, the initial values that it learns from, what is fixed."""
+
+    function: Callable[..., Any]
+    initial: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+
+
+def learnable(
+    layer: str,
+    activation: str | Callable[..., Any],
+    learn: Sequence[str] | None,
+    initial_by_name: Mapping[str, Any] | None,
+) -> Learned:
+    """Return what a layer learns of any activation, from the arguments of ``Learnable``.
+
+    Raises:
+      TypeError: if the activation has no declaration, or an argument is of the wrong type.
+      ValueError: if a name is unknown, or a parameter cannot be learned or has no value.
+    """
+    function, fixed = registry.resolve(layer, activation)
+    spec = getattr(function, "spec", None)
+    if not isinstance(spec, Spec):
+        raise TypeError(
+            f"{layer}: expected an elementwise activation, declared with advact_jax.activation, "
+            f"got {_checks.describe(activation)}."
+        )
+    usual = tuple(key for key, p in spec.parameters.items() if p.learned)
+    names = (learn,) if isinstance(learn, str) else usual if learn is None else tuple(learn)
+    possible = [key for key, p in spec.parameters.items() if p.differentiable]
+    if not names or not set(names) <= set(possible):
+        got = f"learn={learn!r}" if learn is not None else "none that is usually learned"
+        raise ValueError(
+            f"{layer}: expected learn to name parameters of {spec.name} that have a derivative "
+            f"({', '.join(possible) or 'it has none'}), got {got}."
+        )
+    given = dict(initial_by_name or {})
+    if not set(given) <= set(names):
+        raise ValueError(
+            f"{layer}: expected initial for what is learned ({', '.join(names)}), "
+            f"got it for {', '.join(map(str, given))}."
+        )
+    initial_values = {}
+    for name in names:
+        usual_value = spec.parameters[name].initial
+        for value in (given.get(name), fixed.pop(name, None), usual_value, spec.defaults.get(name)):
+            if value is not None:
+                initial_values[name] = value
+                break
+        else:
+            raise ValueError(
+                f"{layer}: expected an initial value for {name}, which {spec.name} has no default "
+                f"for. Pass initial={{{name!r}: ...}}."
+            )
+    missing = set(spec.parameters) - set(spec.defaults) - set(names) - set(fixed)
+    if missing:
+        raise ValueError(
+            f"{layer}: expected a value for {', '.join(sorted(missing))}, which {spec.name} has no "
+            "default for. Learn it, or pass an advact_jax.Activation."
+        )
+    return Learned(function, initial_values, fixed)
 
 
 # -- sharing ------------------------------------------------------------------------------------

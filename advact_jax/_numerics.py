@@ -240,13 +240,21 @@ def tail(z: Array | Wide) -> Tail:
 def tail_of_sum(top: Array, rest: Array | float, near: Array) -> Tail:
     """Return exp(top + rest) as a `Tail` for a sum near ``near``, above the floor.
 
-    ``top`` has few enough digits that what is left of it after the reduction is exact. The sum is
-    n log 2 + t, and n is rounded by adding a number so large that its last place is 1: its bits
-    then hold n, and what is added to n makes them the exponent of the raised power of two.
+    ``top`` has few enough digits that what is left of it after the reduction is exact.
+    """
+    less_one, power = _reduced(top, rest, near, _raise(top))
+    return Tail((1 + less_one) * power)
+
+
+def _reduced(top: Array, rest: Array | float, near: Array, raised: int) -> tuple[Array, Array]:
+    """Return exp(t) - 1 and 2^(n + raised), where top + rest = n log 2 + t.
+
+    n is rounded by adding a number so large that its last place is 1: its bits then hold n, and
+    what is added to n makes them the exponent of the power of two.
     """
     double = is_double(top)
     bits, bias, integer = (52, 1023, jnp.int64) if double else (23, 127, jnp.int32)
-    large = hidden(1.5 * 2.0**bits + bias + _raise(top), top)
+    large = hidden(1.5 * 2.0**bits + bias + raised, top)
     shifted = lax.stop_gradient(near * (1 / np.log(2)) + large)
     power = lax.bitcast_convert_type(
         lax.bitcast_convert_type(shifted, integer) << integer(bits), top.dtype
@@ -256,7 +264,7 @@ def tail_of_sum(top: Array, rest: Array | float, near: Array) -> Tail:
     high, low = _LOG2_DOUBLE if double else _LOG2_SINGLE
     t = (top - count * high) - count * low + rest
     series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
-    return Tail((1 + (t + t * t * series)) * power)
+    return t + t * t * series, power
 
 
 def _is_nothing(rest: Any) -> bool:
@@ -278,19 +286,16 @@ def _minus_size(z: Array | Wide) -> Array | Wide:
 
 
 def expm1(z: Array | Wide) -> Array:
-    """Return exp(z) - 1 for z <= 0, within 2 ulp (XLA's own is off by 5 in JAX 0.10)."""
+    """Return exp(z) - 1 for z <= 0, within 2 ulp (XLA's own is off by 5 in JAX 0.10).
+
+    With exp(z) = (1 + r) 2^n it is r 2^n + (2^n - 1), which does not cancel.
+    """
     top, rest = z if isinstance(z, Wide) else (z, 0.0)
-    top = jnp.asarray(top)
-    if is_narrow():
-        return jnp.expm1(top)
-    near = jnp.maximum(top, -0.7)
-    series = polynomial(near, pick(top, fits.EXPM1_SINGLE, fits.EXPM1_DOUBLE))
-    if _is_nothing(rest):
-        return jnp.where(top > -0.7, near + near * near * series, jnp.exp(top) - 1)
-    exponential = tail(z).value
-    return jnp.where(
-        top > -0.7, near + (near * near * series + rest * exponential), exponential - 1
-    )
+    top = jnp.maximum(jnp.asarray(top), -50.0)  # There it is -1.
+    if not _is_nothing(rest):
+        rest = jnp.clip(rest, -0.5, 0.5)
+    less_one, power = _reduced(top, rest, top, 0)
+    return less_one * power + (power - 1)
 
 
 def log1p_share(e: Array) -> Array:

@@ -20,7 +20,8 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -363,7 +364,8 @@ def activation(
         other algebra than the formula.
       latex: the definition.
       paper: the source.
-      names: the name in other libraries, by dialect.
+      names: the names in other libraries, by dialect: a string; where something differs there, the
+        fields of a `Name` as a tuple, whose first may be several names; or a list of these.
       keeps_integers: whether integer input gives integer output, as in jax.nn.
       notes: known limits: the contract that is not met, and why.
 
@@ -423,18 +425,22 @@ def activation(
 
 def _entry(spec: Spec, *args: Any, **kwargs: Any) -> Array:
     """Check the arguments of a call, bring them to common form and apply the rule."""
-    bound = _checks.bind(spec.name, spec.signature, args, kwargs)
-    x_name, *_ = spec.signature.parameters
-    x = _checks.real(spec.name, x_name, bound.arguments.pop(x_name))
+    arguments = _checks.bind(spec.name, spec.signature, args, kwargs).arguments
+    x = arguments.pop(next(iter(spec.signature.parameters)))
     given: dict[str, Any] = {}
     fixed: dict[str, Any] = {**spec.defaults, **spec.default_flags}
-    for key, value in bound.arguments.items():
+    for key, value in arguments.items():
         if key in spec.flags or value is None:
             fixed[key] = _checked_flag(spec, key, value)
         else:
             fixed.pop(key, None)
             given[key] = _checks.real(spec.name, key, value)
-    given = {key: given[key] for key in spec.parameters if key in given}
+    return _evaluate(spec, x, {key: given[key] for key in spec.parameters if key in given}, fixed)
+
+
+def _evaluate(spec: Spec, x: Any, given: dict[str, Array], fixed: dict[str, Any]) -> Array:
+    x_name = next(iter(spec.signature.parameters))
+    x = _checks.real(spec.name, x_name, x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         if spec.keeps_integers and not given and x.dtype != jnp.bool_:
             return spec.formula(x, **fixed)
@@ -461,6 +467,50 @@ def _checked_flag(spec: Spec, key: str, value: Any) -> Any:
             f"{spec.name}: expected {key} to be {allowed}, got {_checks.describe(value)}."
         )
     return value
+
+
+@functools.lru_cache(maxsize=4096)
+def bound(function: Any, fixed: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
+    """Return a declared function with these parameters as compile-time constants, jitted.
+
+    What the constants allow is then used: a leaky rectifier whose slope is known to be positive
+    keeps its output alone for the backward pass.
+    """
+    spec, constants = function.spec, dict(fixed)
+
+    def entry(x: Any, **others: Any) -> Any:
+        if isinstance(spec, RowSpec):
+            return spec.formula(x, **constants, **others)
+        return _evaluate(spec, x, {}, {**spec.defaults, **spec.default_flags, **constants})
+
+    entry.__name__ = entry.__qualname__ = spec.name
+    return jax.jit(entry)
+
+
+class Name(NamedTuple):
+    """A name that an activation has in another library.
+
+    Attributes:
+      name: the name there.
+      defaults: the defaults that differ there, by our names.
+      arguments: our names of its arguments; None for one that changes nothing here.
+      values: our values for those of its arguments that are written otherwise there.
+    """
+
+    name: str
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    arguments: Mapping[str, str | None] = MappingProxyType({})
+    values: Mapping[Any, Any] = MappingProxyType({})
+
+
+def names_in(spec: Spec | RowSpec, dialect: str) -> tuple[Name, ...]:
+    """Return the names of an activation in a dialect; the first is the usual one."""
+    declared = spec.names.get(dialect, [])
+    found = []
+    for entry in declared if isinstance(declared, list) else [declared]:
+        names, *others = (entry,) if isinstance(entry, str) else entry
+        found += [Name(name, *others) for name in ([names] if isinstance(names, str) else names)]
+    return tuple(found)
 
 
 @dataclasses.dataclass(frozen=True)

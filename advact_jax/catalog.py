@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from advact_jax._spec import RowSpec, Spec
+from advact_jax._spec import RowSpec, Spec, names_in
 from advact_jax.functions import (
     exponentials,
     features,
@@ -59,6 +59,25 @@ def along_axis() -> dict[str, Callable[..., Any]]:
     }
 
 
+def name_in(function: Callable[..., Any], dialect: str) -> str | None:
+    """Return the usual name of an activation in another library, None if it has none there."""
+    names = names_in(function.spec, dialect)  # type: ignore[attr-defined]
+    return names[0].name if names else None
+
+
+def aliases() -> dict[str, Callable[..., Any]]:
+    """Return the activations that have a second name here, by that name."""
+    return {
+        name: value
+        for module in FAMILIES.values()
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and isinstance(getattr(value, "spec", None), Spec | RowSpec)
+        and value.__module__ == module.__name__
+        and name != value.spec.name
+    }
+
+
 def lookup(name: str) -> Callable[..., Any]:
     """Return the activation of this name.
 
@@ -76,7 +95,7 @@ def lookup(name: str) -> Callable[..., Any]:
       >>> catalog.lookup("softplus") is advact_jax.softplus
       True
     """
-    known = {**elementwise(), **along_axis()}
+    known = {**elementwise(), **along_axis(), **aliases()}
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=3)

@@ -21,7 +21,7 @@ The parameters act in their own type: a float32 slope is not rounded for a bfloa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -30,12 +30,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _modules
-from advact_jax._modules import Axes, Initial, initial
+from advact_jax._modules import Axes, Initial
+from advact_jax._modules import initial as _initial
 from advact_jax.functions.rectifiers import prelu
 from advact_jax.functions.self_gated import silu
 from advact_jax.functions.softplus import parametric_softplus
 
-__all__ = ["PReLU", "ParametricSoftplus", "Swish"]
+__all__ = ["Learnable", "PReLU", "ParametricSoftplus", "Swish"]
 
 
 class _Learned(nn.Module, kw_only=True):
@@ -51,12 +52,21 @@ class _Learned(nn.Module, kw_only=True):
     def __post_init__(self) -> None:
         self.axis = _modules.as_axes(self.axis)
         self.shared_axes = _modules.as_axes(self.shared_axes)
-        for key, value in _modules.initial_values(self, self._function).items():
-            setattr(self, f"{key}_init", _modules.as_field(value))
+        self._prepare()
         super().__post_init__()
         _modules.Sharing(self._label(), self.axis, self.shared_axes)
         _modules.check_types(self._label(), self.dtype, self.param_dtype)
         self._initializers()
+
+    @nn.nowrap
+    def _prepare(self) -> None:
+        for key, value in self._learned().initial.items():
+            setattr(self, f"{key}_init", _modules.as_field(value))
+
+    @nn.nowrap
+    def _learned(self) -> _modules.Learned:
+        values = _modules.initial_values(self, self._function)
+        return _modules.Learned(self._function, values, {})
 
     @nn.nowrap
     def _label(self) -> str:
@@ -65,9 +75,9 @@ class _Learned(nn.Module, kw_only=True):
 
     @nn.nowrap
     def _initializers(self) -> dict[str, _modules.Initializer]:
-        given = _modules.initial_values(self, self._function)
+        function, given, _ = self._learned()
         return {
-            key: _modules.initializer(self._label(), key, value, self._function, nn.meta.unbox)
+            key: _modules.initializer(self._label(), key, value, function, nn.meta.unbox)
             for key, value in given.items()
         }
 
@@ -95,7 +105,54 @@ class _Learned(nn.Module, kw_only=True):
                 sharing.check(key, jnp.shape(held), x.shape)
             value = self.param(key, make, sharing.shape(x.shape), self.param_dtype)
             parameters[key] = sharing.spread(value, x.ndim)
-        return self._function(x, **parameters)
+        function, _, fixed = self._learned()
+        return function(x, **fixed, **parameters)
+
+
+class Learnable(_Learned):
+    r"""Any elementwise activation, with any of its parameters learned.
+
+    Args:
+      activation: a name, a function declared with `advact_jax.activation`, or an
+        `advact_jax.Activation`, whose other parameters stay as they are.
+      learn: the names of the parameters to learn; None for those that usually are.
+      initial: initial values by parameter: a number, an array or an initializer. Without one, the
+        value that the `advact_jax.Activation` has, or the usual one.
+      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
+        default, the channels: the spatial size does not matter.
+      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
+        that share parameters; all others have their own. () gives one per unit.
+      dtype: type of computation and output; None is the input's.
+      param_dtype: type of the parameters.
+
+    Raises:
+      ValueError: if a parameter is unknown, has no derivative or no initial value; and as the other
+        layers do.
+      TypeError: if the activation has no declaration, or an argument is of the wrong type.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from advact_jax import linen
+      >>> layer = linen.Learnable("elu", initial={"alpha": 0.5}, axis=None)
+      >>> variables = layer.init(jax.random.key(0), jnp.ones((1, 4)))
+      >>> variables["params"]
+      {'alpha': Array(0.5, dtype=float32)}
+    """
+
+    activation: str | Callable[..., Any]
+    learn: str | Sequence[str] | None = None
+    initial: Mapping[str, Initial] | None = None
+
+    @nn.nowrap
+    def _prepare(self) -> None:
+        self.learn = tuple(self.learn) if isinstance(self.learn, list) else self.learn
+        if self.initial is not None:
+            fields = {key: _modules.as_field(value) for key, value in self.initial.items()}
+            self.initial = fields
+
+    @nn.nowrap
+    def _learned(self) -> _modules.Learned:
+        return _modules.learnable(self._label(), self.activation, self.learn, self.initial)
 
 
 class PReLU(_Learned, kw_only=True):
@@ -139,7 +196,7 @@ class PReLU(_Learned, kw_only=True):
     """
 
     _function = staticmethod(prelu)
-    alpha_init: Initial = initial(prelu, "alpha")
+    alpha_init: Initial = _initial(prelu, "alpha")
 
 
 class ParametricSoftplus(_Learned, kw_only=True):
@@ -179,8 +236,8 @@ class ParametricSoftplus(_Learned, kw_only=True):
     """
 
     _function = staticmethod(parametric_softplus)
-    alpha_init: Initial = initial(parametric_softplus, "alpha")
-    beta_init: Initial = initial(parametric_softplus, "beta")
+    alpha_init: Initial = _initial(parametric_softplus, "alpha")
+    beta_init: Initial = _initial(parametric_softplus, "beta")
 
 
 class Swish(_Learned, kw_only=True):
@@ -218,4 +275,4 @@ class Swish(_Learned, kw_only=True):
     """
 
     _function = staticmethod(silu)
-    beta_init: Initial = initial(silu, "beta")
+    beta_init: Initial = _initial(silu, "beta")

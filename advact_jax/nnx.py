@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -37,14 +37,15 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _modules
-from advact_jax._modules import Axes, Initial, initial
+from advact_jax._modules import Axes, Initial
+from advact_jax._modules import initial as _initial
 from advact_jax.functions.rectifiers import prelu
 from advact_jax.functions.self_gated import silu
 from advact_jax.functions.softplus import parametric_softplus
 
-__all__ = ["PReLU", "ParametricSoftplus", "Swish"]
+__all__ = ["Learnable", "PReLU", "ParametricSoftplus", "Swish"]
 
-M = TypeVar("M", bound="_Learned")
+M = TypeVar("M", bound="_Base")
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(dataclasses.field,))
@@ -67,37 +68,38 @@ def _unbox(value: Any) -> Any:
 
 
 @_layer
-class _Learned(nnx.Module):
-    """A layer that learns the parameters of a function that have a field ``<parameter>_init``.
+class _Base(nnx.Module):
+    """A layer that learns parameters of a function."""
 
-    These fields are arguments of the constructor alone: an array kept beside the parameter would
-    count as state.
-    """
-
-    features: int | Sequence[int] | None = dataclasses.field(default=None, kw_only=False)
     axis: Axes | None = -1
     shared_axes: Axes | None = None
     dtype: Any = None
     param_dtype: Any = jnp.float32
     rngs: InitVar[nnx.Rngs | None] = None
 
-    _function: ClassVar[Callable[..., Array]]
-
-    def __post_init__(self, rngs: nnx.Rngs | None, *initial_values: Initial) -> None:
+    def _make(
+        self,
+        learned: _modules.Learned,
+        features: int | Sequence[int] | None,
+        rngs: nnx.Rngs | None,
+    ) -> None:
+        """Check the arguments and make the parameters."""
         label = type(self).__name__
         self.axis = _modules.as_axes(self.axis)
         self.shared_axes = _modules.as_axes(self.shared_axes)
-        self.features = _modules.as_axes(self.features)
         _modules.check_types(label, self.dtype, self.param_dtype)
-        shape = self._sharing().shape_of_features(self.features)
-        names = _modules.initial_values(type(self), self._function)
-        for name, given in zip(names, initial_values, strict=True):
-            make = _modules.initializer(label, name, given, self._function, _unbox)
+        shape = self._sharing().shape_of_features(features)
+        for name, given in learned.initial.items():
+            make = _modules.initializer(label, name, given, learned.function, _unbox)
             key = _key(label, name, rngs) if callable(given) else None
             setattr(self, name, nnx.Param(make(key, shape, self.param_dtype)))
 
     def _sharing(self) -> _modules.Sharing:
         return _modules.Sharing(type(self).__name__, self.axis, self.shared_axes)
+
+    def _computed(self) -> tuple[Callable[..., Array], Mapping[str, Any], Sequence[str]]:
+        """Return the function, what is fixed of it, and the names of what is learned."""
+        raise NotImplementedError
 
     def __call__(self, x: ArrayLike) -> Array:
         """Apply the activation, with the parameters that the layer keeps.
@@ -114,12 +116,89 @@ class _Learned(nnx.Module):
         """
         sharing = self._sharing()
         x = _modules.as_input(sharing.layer, x, self.dtype)
+        function, fixed, names = self._computed()
         parameters = {}
-        for name in _modules.initial_values(type(self), self._function):
+        for name in names:
             value = getattr(self, name)[...]
             sharing.check(name, value.shape, x.shape)
             parameters[name] = sharing.spread(value, x.ndim)
-        return self._function(x, **parameters)
+        return function(x, **fixed, **parameters)
+
+
+@_layer
+class _Learned(_Base):
+    """A layer that learns the parameters of a function that have a field ``<parameter>_init``.
+
+    These fields are arguments of the constructor alone: an array kept beside the parameter would
+    count as state.
+    """
+
+    features: int | Sequence[int] | None = dataclasses.field(default=None, kw_only=False)
+
+    _function: ClassVar[Callable[..., Array]]
+
+    def __post_init__(self, rngs: nnx.Rngs | None, *initial_values: Initial) -> None:
+        self.features = _modules.as_axes(self.features)
+        values = dict(zip(self._names(), initial_values, strict=True))
+        self._make(_modules.Learned(self._function, values, {}), self.features, rngs)
+
+    def _names(self) -> Sequence[str]:
+        return tuple(_modules.initial_values(type(self), self._function))
+
+    def _computed(self) -> tuple[Callable[..., Array], Mapping[str, Any], Sequence[str]]:
+        return self._function, {}, self._names()
+
+
+@_layer
+class Learnable(_Base):
+    r"""Any elementwise activation, with any of its parameters learned.
+
+    Args:
+      activation: a name, a function declared with `advact_jax.activation`, or an
+        `advact_jax.Activation`, whose other parameters stay as they are.
+      features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
+        the input without the batch; None with ``axis=None``.
+      learn: the names of the parameters to learn; None for those that usually are.
+      initial: initial values by parameter: a number, an array or an initializer. Without one, the
+        value that the `advact_jax.Activation` has, or the usual one.
+      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
+        default, the channels: the spatial size does not matter.
+      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
+        that share parameters; all others have their own. () gives one per unit.
+      dtype: type of computation and output; None is the input's.
+      param_dtype: type of the parameters.
+      rngs: random streams, needed only where an initializer is given.
+
+    Raises:
+      ValueError: if a parameter is unknown, has no derivative or no initial value; and as the other
+        layers do.
+      TypeError: if the activation has no declaration, or an argument is of the wrong type.
+
+    Example:
+      >>> from advact_jax import nnx
+      >>> layer = nnx.Learnable("elu", initial={"alpha": 0.5}, axis=None)
+      >>> layer.alpha[...]
+      Array(0.5, dtype=float32)
+    """
+
+    activation: Any = dataclasses.field(kw_only=False)
+    features: int | Sequence[int] | None = dataclasses.field(default=None, kw_only=False)
+    learn: str | Sequence[str] | None = None
+    initial: InitVar[Mapping[str, Initial] | None] = None
+
+    def __post_init__(
+        self, rngs: nnx.Rngs | None, initial: Mapping[str, Initial] | None = None
+    ) -> None:
+        self.features = _modules.as_axes(self.features)
+        learned = _modules.learnable(type(self).__name__, self.activation, self.learn, initial)
+        self.learn = tuple(learned.initial)
+        # Static to nnx: a function, and numbers in a tuple.
+        self._fixed = (learned.function, tuple(learned.fixed.items()))
+        self._make(learned, self.features, rngs)
+
+    def _computed(self) -> tuple[Callable[..., Array], Mapping[str, Any], Sequence[str]]:
+        function, fixed = self._fixed
+        return function, dict(fixed), self.learn or ()
 
 
 def _key(label: str, name: str, rngs: nnx.Rngs | None) -> Array:
@@ -175,7 +254,7 @@ class PReLU(_Learned):
 
     _function = staticmethod(prelu)
     alpha: nnx.Param = _made()
-    alpha_init: InitVar[Initial] = initial(prelu, "alpha")
+    alpha_init: InitVar[Initial] = _initial(prelu, "alpha")
 
 
 @_layer
@@ -218,9 +297,9 @@ class ParametricSoftplus(_Learned):
 
     _function = staticmethod(parametric_softplus)
     alpha: nnx.Param = _made()
-    alpha_init: InitVar[Initial] = initial(parametric_softplus, "alpha")
+    alpha_init: InitVar[Initial] = _initial(parametric_softplus, "alpha")
     beta: nnx.Param = _made()
-    beta_init: InitVar[Initial] = initial(parametric_softplus, "beta")
+    beta_init: InitVar[Initial] = _initial(parametric_softplus, "beta")
 
 
 @_layer
@@ -261,4 +340,4 @@ class Swish(_Learned):
 
     _function = staticmethod(silu)
     beta: nnx.Param = _made()
-    beta_init: InitVar[Initial] = initial(silu, "beta")
+    beta_init: InitVar[Initial] = _initial(silu, "beta")

@@ -53,7 +53,7 @@ def main() -> None:
     heads = ("jax.nn", "ours", "scanned", "unrolled", "other cse")
     print(f"{'function':<16}" + "".join(f"{head:>11}" for head in heads))
     for name in options.names or known:
-        peer = known[name].spec.names.get("jax")  # type: ignore[attr-defined]
+        peer = catalog.name_in(known[name], "jax")
         if peer is None:
             continue
         ours, theirs = known[name], getattr(jax.nn, peer)

@@ -71,8 +71,8 @@ def main() -> None:
     known = {**catalog.elementwise(), **catalog.along_axis()}
     pairs: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
     for name in options.names or known:
-        peer = known[name].spec.names.get("jax")  # type: ignore[attr-defined]
-        if peer is not None and hasattr(jax.nn, peer):
+        peer = catalog.name_in(known[name], "jax")
+        if peer is not None:
             pairs[name] = (known[name], getattr(jax.nn, peer))
     if "gelu" in pairs:
         ours, theirs = pairs["gelu"]

@@ -29,7 +29,7 @@ def printed(kind: str, arguments: str) -> str:
 
 def main() -> None:
     """Rewrite the tables in place."""
-    every = ["README.md", "docs/accuracy.md", "docs/benchmarks.md"]
+    every = ["README.md", *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))]
     for path in map(ROOT.joinpath, sys.argv[1:] or every):
         text = MARKER.sub(
             lambda m: f"<!-- {m[1]}: {m[2]} -->\n{printed(m[1], m[2])}<!-- end -->",

@@ -26,8 +26,12 @@ def blocks(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("block", blocks("README.md"), ids=lambda block: block.split()[-1][:20])
-def test_readme_code_runs(block: str) -> None:
+@pytest.mark.parametrize(
+    "block",
+    [*blocks("README.md"), *blocks("docs/migration.md")],
+    ids=lambda block: block.split()[-1][:20],
+)
+def test_code_runs(block: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(block, "README.md", "exec"), {})
 
@@ -60,3 +64,19 @@ def test_accuracy_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_accuracy_command_tells_a_wrong_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["accuracy", "geluu"]) == 2
     assert "Did you mean gelu" in capsys.readouterr().err
+
+
+def test_the_names_in_the_migration_page_are_what_the_command_prints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command.main(["names", "--markdown"]) == 0
+    printed = capsys.readouterr().out
+    assert printed in (ROOT / "docs" / "migration.md").read_text(), "run make tables"
+    for name in ("quick_gelu", "Hardtanh", "LeakyReLU"):
+        assert f"| {name} |" in printed
+
+
+def test_the_names_of_one_library(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["names", "--dialect", "onnx"]) == 0
+    printed = capsys.readouterr().out
+    assert "HardSigmoid" in printed and "alpha is slope" in printed and "torch" not in printed

@@ -202,8 +202,10 @@ LAYERS = [
     {"_spec"},
     {"_rows"},
     {f"functions.{name}" for name in catalog.FAMILIES},
-    {"catalog", "accuracy", "_modules"},
-    {"testing", "linen", "nnx"},
+    {"catalog", "accuracy"},
+    {"registry", "testing"},
+    {"_modules", "layers"},
+    {"linen", "nnx"},
     {"__main__"},
 ]
 

@@ -45,7 +45,13 @@ def _elu_curvature(x: Array, alpha: Any) -> Array:
     latex=r"\begin{cases} x & x > 0 \\ \alpha (e^x - 1) & x \le 0 \end{cases}",
     paper="Clevert, Unterthiner & Hochreiter 2016, Fast and accurate deep network learning by "
     "exponential linear units, arXiv:1511.07289",
-    names={"jax": "elu", "flax": "elu", "keras": "elu", "torch": "elu", "onnx": "Elu"},
+    names={
+        "jax": "elu",
+        "flax": "elu",
+        "keras": ["elu", "ELU"],
+        "torch": ["elu", "ELU"],
+        "onnx": "Elu",
+    },
 )
 def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
     r"""Exponential linear unit: ``x`` above zero, else :math:`\alpha (e^x - 1)`.
@@ -94,7 +100,13 @@ def _celu_by_alpha(x: Array, alpha: Any) -> Array:
     reference=lambda mp, x, alpha: +x if x > 0 else alpha * mp.expm1(x / alpha),
     latex=r"\max(x, 0) + \min(0, \alpha (e^{x/\alpha} - 1))",
     paper="Barron 2017, Continuously differentiable exponential linear units, arXiv:1704.07483",
-    names={"jax": "celu", "flax": "celu", "keras": "celu", "torch": "celu", "onnx": "Celu"},
+    names={
+        "jax": "celu",
+        "flax": "celu",
+        "keras": "celu",
+        "torch": ["celu", "CELU"],
+        "onnx": "Celu",
+    },
 )
 def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
     r"""Continuously differentiable exponential linear unit.
@@ -138,7 +150,13 @@ _SELU_SCALE = 1.0507009873554804934193349852946
     latex=r"\lambda \begin{cases} x & x > 0 \\ \alpha (e^x - 1) & x \le 0 \end{cases}",
     paper="Klambauer, Unterthiner, Mayr & Hochreiter 2017, Self-normalizing neural networks, "
     "arXiv:1706.02515",
-    names={"jax": "selu", "flax": "selu", "keras": "selu", "torch": "selu", "onnx": "Selu"},
+    names={
+        "jax": "selu",
+        "flax": "selu",
+        "keras": "selu",
+        "torch": ["selu", "SELU"],
+        "onnx": "Selu",
+    },
 )  # fmt: skip
 def selu(x: ArrayLike) -> Array:
     r"""Scaled exponential linear unit, with the paper's alpha 1.6733 and scale 1.0507.

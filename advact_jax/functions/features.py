@@ -57,7 +57,12 @@ def _gated(x: ArrayLike, value: ArrayLike) -> Array:
     latex=r"\mathrm{glu}(x) = x_{:n/2} \cdot \sigma(x_{n/2:})",
     paper="Dauphin, Fan, Auli and Grangier, Language modeling with gated convolutional networks, "
     "ICML 2017, arXiv:1612.08083",
-    names={"jax": "glu", "keras": "glu", "torch": "glu", "flax": "glu"},
+    names={
+        "jax": "glu",
+        "flax": "glu",
+        "keras": "glu",
+        "torch": (("glu", "GLU"), {}, {"dim": "axis"}),
+    },
 )
 def glu(x: ArrayLike, axis: int = -1) -> Array:
     r"""Gated linear unit: the first half of the features, gated by the second.

@@ -20,8 +20,12 @@ from advact_jax._spec import activation
     reference=lambda mp, x: +x,
     latex=r"x",
     names={
-        "jax": "identity", "flax": "identity", "keras": "linear", "torch": "Identity",
-        "huggingface": "linear", "onnx": "Identity",
+        "jax": "identity",
+        "flax": "identity",
+        "keras": "linear",
+        "torch": "Identity",
+        "huggingface": "linear",
+        "onnx": "Identity",
     },
     keeps_integers=True,
 )  # fmt: skip

@@ -76,7 +76,11 @@ def _relu_reference(mp: Any, x: Any, negative_slope: Any, max_value: Any, thresh
     latex=r"\begin{cases} \min(x, m) & x > \theta \\ s\,(x - \theta) & x \le \theta \end{cases}",
     paper="Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines",
     names={
-        "jax": "relu", "flax": "relu", "keras": "relu", "torch": "relu", "huggingface": "relu",
+        "jax": "relu",
+        "flax": "relu",
+        "keras": ["relu", "ReLU"],
+        "torch": ["relu", "ReLU"],
+        "huggingface": "relu",
         "onnx": "Relu",
     },
     keeps_integers=True,
@@ -126,7 +130,10 @@ def relu(
     latex=r"\min(\max(x, 0), 6)",
     paper="Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10",
     names={
-        "jax": "relu6", "flax": "relu6", "keras": "relu6", "torch": "relu6",
+        "jax": "relu6",
+        "flax": "relu6",
+        "keras": "relu6",
+        "torch": ["relu6", "ReLU6"],
         "huggingface": "relu6",
     },
     keeps_integers=True,
@@ -175,9 +182,15 @@ def _leaky(x: Any, slope: Any) -> Array:
     latex=r"\begin{cases} x & x \ge 0 \\ s\,x & x < 0 \end{cases}",
     paper="Maas, Hannun & Ng 2013, Rectifier nonlinearities improve neural network acoustic models",
     names={
-        "jax": "leaky_relu", "flax": "leaky_relu",
-        "keras": ("leaky_relu", {"negative_slope": 0.2}), "torch": "leaky_relu",
-        "huggingface": "leaky_relu", "onnx": "LeakyRelu",
+        "jax": "leaky_relu",
+        "flax": "leaky_relu",
+        "keras": [
+            ("leaky_relu", {"negative_slope": 0.2}),
+            ("LeakyReLU", {"negative_slope": 0.3}),
+        ],
+        "torch": ["leaky_relu", "LeakyReLU"],
+        "huggingface": "leaky_relu",
+        "onnx": ("LeakyRelu", {}, {"alpha": "negative_slope"}),
     },
 )  # fmt: skip
 def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> Array:
@@ -219,8 +232,11 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> Array:
     latex=r"\begin{cases} x & x \ge 0 \\ \alpha x & x < 0 \end{cases}",
     paper="He, Zhang, Ren & Sun 2015, Delving deep into rectifiers, arXiv:1502.01852",
     names={
-        "flax": "PReLU", "keras": "PReLU", "torch": "prelu", "huggingface": "prelu",
-        "onnx": "PRelu",
+        "flax": "PReLU",
+        "keras": "PReLU",
+        "torch": [("prelu", {}, {"weight": "alpha"}), "PReLU"],
+        "huggingface": "prelu",
+        "onnx": ("PRelu", {}, {"slope": "alpha"}),
     },
 )  # fmt: skip
 def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
@@ -256,7 +272,10 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
         "Konda, Memisevic & Krueger 2015, Zero-bias autoencoders and the benefits of co-adapting "
         "features, arXiv:1402.3337"
     ),
-    names={"keras": "ThresholdedReLU", "onnx": "ThresholdedRelu"},
+    names={
+        "keras": "ThresholdedReLU",
+        "onnx": ("ThresholdedRelu", {}, {"alpha": "theta"}),
+    },
 )
 def thresholded_relu(x: ArrayLike, theta: ArrayLike = 1.0) -> Array:
     r"""Thresholded rectified linear unit: ``x`` above ``theta``, else 0.
@@ -295,7 +314,10 @@ def thresholded_relu(x: ArrayLike, theta: ArrayLike = 1.0) -> Array:
     kinks=lambda threshold, value: {threshold: "left"},
     reference=lambda mp, x, threshold, value: +x if x > threshold else mp.mpf(value),
     latex=r"\begin{cases} x & x > t \\ v & x \le t \end{cases}",
-    names={"keras": "threshold", "torch": "threshold"},
+    names={
+        "keras": ("threshold", {}, {"default_value": "value"}),
+        "torch": ["threshold", "Threshold"],
+    },
 )
 def threshold(x: ArrayLike, threshold: ArrayLike, value: ArrayLike) -> Array:
     r"""Threshold: ``x`` above ``threshold``, else ``value``, as in torch.

@@ -64,8 +64,12 @@ def _silu_by_beta(x: Array, beta: Any) -> Array:
     paper="Ramachandran, Zoph & Le 2017, Searching for activation functions, arXiv:1710.05941; "
     "Elfwing, Uchibe & Doya 2018, Sigmoid-weighted linear units, arXiv:1702.03118",
     names={
-        "jax": "silu", "flax": "silu", "keras": "silu", "torch": "silu", "huggingface": "silu",
-        "onnx": "Swish",
+        "jax": ["silu", "swish"],
+        "flax": ["silu", "swish"],
+        "keras": ["silu", "swish"],
+        "torch": ["silu", "SiLU"],
+        "huggingface": ["silu", "swish", ("quick_gelu", {"beta": 1.702})],
+        "onnx": ("Swish", {}, {"alpha": "beta"}),
     },
 )  # fmt: skip
 def silu(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
@@ -99,8 +103,12 @@ swish = silu
     latex=r"x \min(\max(\tfrac{x}{6} + \tfrac12, 0), 1)",
     paper="Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244",
     names={
-        "jax": "hard_silu", "flax": "hard_silu", "keras": "hard_silu", "torch": "hardswish",
-        "huggingface": "hardswish", "onnx": "HardSwish",
+        "jax": ["hard_silu", "hard_swish"],
+        "flax": ["hard_silu", "hard_swish"],
+        "keras": ["hard_silu", "hard_swish"],
+        "torch": ["hardswish", "Hardswish"],
+        "huggingface": "hardswish",
+        "onnx": "HardSwish",
     },
 )  # fmt: skip
 def hard_silu(x: ArrayLike) -> Array:
@@ -158,8 +166,7 @@ def _odd(a: Array, linear: _Pair, cubic: _Pair) -> num.Wide:
     h = num.on_grid(a, step)
     rest, square = a - h, h * h
     cube = square * h
-    bend = rest * (3 * three * h + three * rest)
-    moved = rest * ((one + 3 * three * square) + bend)
+    moved = rest * (one + three * (square + a * (a + h)))
     lost = ((one - first) + linear[1]) * h + ((three - third) + cubic[1]) * cube
     return num.Wide(first * h + third * cube, lost + moved)
 
@@ -216,9 +223,15 @@ def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:
     latex=r"x\,\Phi(x) \approx x\,\sigma\!\left(\sqrt{8/\pi}\,(x + 0.044715\,x^3)\right)",
     paper="Hendrycks & Gimpel 2016, Gaussian error linear units, arXiv:1606.08415",
     names={
-        "jax": "gelu", "flax": "gelu", "keras": ("gelu", {"approximate": False}),
-        "torch": ("gelu", {"approximate": False}),
-        "huggingface": ("gelu", {"approximate": False}), "onnx": ("Gelu", {"approximate": False}),
+        "jax": "gelu",
+        "flax": "gelu",
+        "keras": ("gelu", {"approximate": False}),
+        "torch": (("gelu", "GELU"), {"approximate": False}, {}, {"none": False, "tanh": True}),
+        "huggingface": [
+            (("gelu", "gelu_python"), {"approximate": False}),
+            (("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate", "gelu_fast"),),
+        ],
+        "onnx": ("Gelu", {"approximate": False}, {}, {"none": False, "tanh": True}),
     },
 )  # fmt: skip
 def gelu(x: ArrayLike, approximate: bool = True) -> Array:
@@ -301,7 +314,11 @@ def _mish_curvature(x: Array) -> Array:
     paper="Misra 2019, Mish: a self regularized non-monotonic activation function, "
     "arXiv:1908.08681",
     names={
-        "jax": "mish", "keras": "mish", "torch": "mish", "huggingface": "mish", "onnx": "Mish",
+        "jax": "mish",
+        "keras": "mish",
+        "torch": ["mish", "Mish"],
+        "huggingface": "mish",
+        "onnx": "Mish",
     },
 )  # fmt: skip
 def mish(x: ArrayLike) -> Array:

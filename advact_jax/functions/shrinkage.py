@@ -82,7 +82,10 @@ def thresholded_linear(x: ArrayLike, theta: ArrayLike = 1.0) -> Array:
     reference=lambda mp, x, threshold: _hard_reference(mp, x, threshold),
     latex=r"\begin{cases} x & |x| > \lambda \\ 0 & |x| \le \lambda \end{cases}",
     paper="Donoho & Johnstone 1994, Ideal spatial adaptation by wavelet shrinkage",
-    names={"keras": "hard_shrink", "torch": "hardshrink", "onnx": "Shrink"},
+    names={
+        "keras": "hard_shrink",
+        "torch": (("hardshrink", "Hardshrink"), {}, {"lambd": "threshold"}),
+    },
 )
 def hard_shrink(x: ArrayLike, threshold: ArrayLike = 0.5) -> Array:
     r"""Hard shrinkage: ``x`` where its magnitude is above ``threshold``, else 0.
@@ -123,7 +126,10 @@ def hard_shrink(x: ArrayLike, threshold: ArrayLike = 0.5) -> Array:
     reference=lambda mp, x, threshold: mp.sign(x) * max(abs(x) - threshold, mp.mpf(0)),
     latex=r"\operatorname{sign}(x) \max(|x| - \lambda, 0)",
     paper="Donoho 1995, De-noising by soft-thresholding",
-    names={"keras": "soft_shrink", "torch": "softshrink"},
+    names={
+        "keras": "soft_shrink",
+        "torch": (("softshrink", "Softshrink"), {}, {"lambd": "threshold"}),
+    },
 )
 def soft_shrink(x: ArrayLike, threshold: ArrayLike = 0.5) -> Array:
     r"""Soft shrinkage: pull ``x`` towards zero by ``threshold``, and to zero within it.
@@ -203,7 +209,10 @@ def _tanh_square_slope(x: Array) -> Array:
     slope_limits=(1.0, 1.0),
     reference=lambda mp, x: (x * mp.cosh(x) - mp.sinh(x)) / mp.cosh(x),
     latex=r"x - \tanh x",
-    names={"keras": "tanh_shrink", "torch": "tanhshrink"},
+    names={
+        "keras": "tanh_shrink",
+        "torch": ["tanhshrink", "Tanhshrink"],
+    },
 )
 def tanh_shrink(x: ArrayLike) -> Array:
     r"""Tanh shrinkage: :math:`x - \tanh x`.

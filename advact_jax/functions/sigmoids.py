@@ -21,8 +21,12 @@ from advact_jax._spec import Parameter, activation
     reference=lambda mp, x: mp.exp(x) / (mp.exp(x) + 1) if x < 0 else 1 / (1 + mp.exp(-x)),
     latex=r"\frac{1}{1 + e^{-x}}",
     names={
-        "jax": "sigmoid", "flax": "sigmoid", "keras": "sigmoid", "torch": "sigmoid",
-        "huggingface": "sigmoid", "onnx": "Sigmoid",
+        "jax": "sigmoid",
+        "flax": "sigmoid",
+        "keras": "sigmoid",
+        "torch": ["sigmoid", "Sigmoid"],
+        "huggingface": "sigmoid",
+        "onnx": "Sigmoid",
     },
 )  # fmt: skip
 def sigmoid(x: ArrayLike) -> Array:
@@ -56,7 +60,11 @@ def _tanh_slope(x: Array) -> Array:
     reference=lambda mp, x: mp.sinh(x) / mp.cosh(x),
     latex=r"\tanh x",
     names={
-        "jax": "tanh", "flax": "tanh", "keras": "tanh", "torch": "tanh", "huggingface": "tanh",
+        "jax": "tanh",
+        "flax": "tanh",
+        "keras": "tanh",
+        "torch": ["tanh", "Tanh"],
+        "huggingface": "tanh",
         "onnx": "Tanh",
     },
 )  # fmt: skip
@@ -126,8 +134,13 @@ def _hard_sigmoid_piece(x: Array, slope: Any, offset: Any) -> Array:
     latex=r"\min(\max(s x + o, 0), 1)",
     paper="Courbariaux, Bengio & David 2015, BinaryConnect, arXiv:1511.00363",
     names={
-        "jax": "hard_sigmoid", "flax": "hard_sigmoid", "keras": "hard_sigmoid",
-        "torch": "hardsigmoid", "onnx": ("HardSigmoid", {"slope": 0.2, "offset": 0.5}),
+        "jax": "hard_sigmoid",
+        "flax": "hard_sigmoid",
+        "keras": "hard_sigmoid",
+        "torch": ["hardsigmoid", "Hardsigmoid"],
+        "onnx": (
+            "HardSigmoid", {"slope": 0.2, "offset": 0.5}, {"alpha": "slope", "beta": "offset"},
+        ),
     },
 )  # fmt: skip
 def hard_sigmoid(x: ArrayLike, *, slope: ArrayLike = 1 / 6, offset: ArrayLike = 0.5) -> Array:
@@ -210,7 +223,10 @@ def _in_piece(which: int) -> Any:
     latex=r"\min(\max(x, a), b)",
     paper="Collobert 2004, Large scale machine learning",
     names={
-        "jax": "hard_tanh", "flax": "hard_tanh", "keras": "hard_tanh", "torch": "hardtanh",
+        "jax": "hard_tanh",
+        "flax": "hard_tanh",
+        "keras": "hard_tanh",
+        "torch": (("hardtanh", "Hardtanh"), {}, {"min_val": "min_value", "max_val": "max_value"}),
     },
     keeps_integers=True,
 )  # fmt: skip
@@ -248,7 +264,10 @@ def hard_tanh(x: ArrayLike, min_value: ArrayLike = -1.0, max_value: ArrayLike = 
     paper="Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward "
     "networks",
     names={
-        "jax": "soft_sign", "flax": "soft_sign", "keras": "softsign", "torch": "softsign",
+        "jax": "soft_sign",
+        "flax": "soft_sign",
+        "keras": "softsign",
+        "torch": ["softsign", "Softsign"],
         "onnx": "Softsign",
     },
 )  # fmt: skip

@@ -147,7 +147,13 @@ def _hardmax_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Array, Array
     reference=lambda mp, row: [1 / mp.fsum(mp.exp(z - x) for z in row) for x in row],
     latex=r"\mathrm{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}",
     paper=_BRIDLE,
-    names={"jax": "softmax", "keras": "softmax", "torch": "softmax", "onnx": "Softmax"},
+    names={
+        "jax": "softmax",
+        "flax": "softmax",
+        "keras": ["softmax", "Softmax"],
+        "torch": (("softmax", "Softmax"), {}, {"dim": "axis"}),
+        "onnx": "Softmax",
+    },
     notes={"float32": _SLOPE_NOTE},
 )
 def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Array:
@@ -190,14 +196,18 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
     paper=_BRIDLE,
     names={
         "jax": "log_softmax",
+        "flax": "log_softmax",
         "keras": "log_softmax",
-        "torch": "log_softmax",
+        "torch": (("log_softmax", "LogSoftmax"), {}, {"dim": "axis"}),
         "onnx": "LogSoftmax",
     },
     notes={"float32": _LOG_NOTE},
 )
 def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Array:
-    r"""Logarithm of `softmax`, right also where one entry has nearly all of the mass.
+    r"""Logarithm of `softmax`.
+
+    Where one entry has nearly all of the mass its logarithm is right to the last digits, but in
+    float32, where it is right to half an ulp of 1.
 
     .. math:: \mathrm{log\_softmax}(x)_i = x_i - \log \sum_j e^{x_j}
 
@@ -218,8 +228,8 @@ def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
       ValueError: if an axis is out of range or ``where`` doesn't broadcast.
 
     Example:
-      >>> print(advact_jax.log_softmax(jnp.array([0.0, -40.0])))
-      [-4.248354e-18 -4.000000e+01]
+      >>> print(advact_jax.log_softmax(jnp.array([0.0, -40.0], jnp.bfloat16)))
+      [-4.25549e-18 -40]
 
     References:
       Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990.
@@ -231,7 +241,9 @@ def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
 @row_function(
     reference=lambda mp, row: [1 / mp.fsum(mp.exp(x - z) for z in row) for x in row],
     latex=r"\mathrm{softmin}(x)_i = \frac{e^{-x_i}}{\sum_j e^{-x_j}}",
-    names={"torch": "softmin"},
+    names={
+        "torch": (("softmin", "Softmin"), {}, {"dim": "axis"}),
+    },
     notes={"float32": _SLOPE_NOTE},
 )
 def softmin(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Array:

@@ -44,7 +44,10 @@ _DUGAS = (
     latex=r"\tfrac{1}{\beta} \log(1 + e^{\beta x})",
     paper=_DUGAS,
     names={
-        "jax": "softplus", "flax": "softplus", "keras": "softplus", "torch": "softplus",
+        "jax": "softplus",
+        "flax": "softplus",
+        "keras": "softplus",
+        "torch": (("softplus", "Softplus"), {}, {"threshold": None}),
         "onnx": "Softplus",
     },
 )  # fmt: skip
@@ -131,7 +134,10 @@ def parametric_softplus(x: ArrayLike, alpha: ArrayLike = 0.2, beta: ArrayLike = 
     reference=lambda mp, x: -mp.log1p(mp.exp(-x)),
     latex=r"\log \sigma(x)",
     names={
-        "jax": "log_sigmoid", "flax": "log_sigmoid", "keras": "log_sigmoid", "torch": "logsigmoid",
+        "jax": "log_sigmoid",
+        "flax": "log_sigmoid",
+        "keras": "log_sigmoid",
+        "torch": ["logsigmoid", "LogSigmoid"],
     },
 )  # fmt: skip
 def log_sigmoid(x: ArrayLike) -> Array:

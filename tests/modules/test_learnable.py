@@ -19,7 +19,8 @@ import optax
 import pytest
 from jax import Array
 
-from advact_jax import linen, nnx
+import advact_jax
+from advact_jax import catalog, linen, nnx, registry
 
 X = jax.random.normal(jax.random.key(0), (2, 4, 5, 3)) * 2
 KEY = jax.random.key(1)
@@ -436,16 +437,142 @@ def test_each_layer_declares_and_documents_its_arguments(module):
         kind = getattr(module, name)
         fields = {f for f in kind.__dataclass_fields__ if not f.startswith("_")}
         initial = {f for f in fields if f.endswith("_init")}
-        learned = {k for k, p in kind._function.spec.parameters.items() if p.learned}
+        function = getattr(kind, "_function", None)  # Learnable has none of its own.
+        learned = (
+            {k for k, p in function.spec.parameters.items() if p.learned} if function else set()
+        )
         assert initial == {f"{parameter}_init" for parameter in learned}
         for argument in fields - learned - {"parent", "name"}:
             assert f"\n  {argument}: " in (inspect.getdoc(kind) or "")
 
 
 def test_both_have_the_same_layers():
-    assert linen.__all__ == nnx.__all__ == [layer.name for layer in LAYERS]
+    assert linen.__all__ == nnx.__all__ == ["Learnable", *(layer.name for layer in LAYERS)]
 
 
 def test_importing_the_library_does_not_import_flax():
     check = "import sys, advact_jax; sys.exit('flax' in sys.modules or 'optax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
+
+
+# -- Learnable ----------------------------------------------------------------------------------
+
+SPECS: dict[str, Any] = {
+    name: function.spec  # type: ignore[attr-defined]
+    for name, function in catalog.elementwise().items()
+}
+# Every parameter of every function that has a derivative, with all others at a sample.
+GENERIC = [
+    (name, key)
+    for name, spec in SPECS.items()
+    for key, parameter in spec.parameters.items()
+    if parameter.differentiable
+]
+
+
+@pytest.mark.parametrize("name, key", GENERIC)
+def test_any_parameter_of_any_function_can_be_learned(name: str, key: str) -> None:
+    function, parameters = catalog.lookup(name), SPECS[name].parameters
+    others = {k: p.samples[0] for k, p in parameters.items() if k != key and p.samples}
+    start = parameters[key].samples[0]
+    given: Any = functools.partial(registry.Activation, function)
+    # What is learned needs no value of its own in the activation.
+    activation = given(**others, **{key: start}) if others else name
+    arguments: Any = {"learn": key, "initial": {key: start}}
+    ours = linen.Learnable(activation, **arguments)
+    variables = ours.init(KEY, X)
+    other = nnx.Learnable(activation, 3, **arguments)
+    assert set(variables["params"]) == {key}
+    np.testing.assert_array_equal(variables["params"][key], np.full(3, np.float32(start)))
+
+    def of_linen(p: Any, x: Any) -> Any:
+        return ours.apply({"params": {key: p}}, x)
+
+    def of_nnx(p: Any, x: Any) -> Any:
+        graph, state = flax.nnx.split(other)
+        state[key] = state[key].replace(p)  # type: ignore[operator]
+        return flax.nnx.merge(graph, state)(x)
+
+    def plain(p: Any, x: Any) -> Any:
+        return function(x, **others, **{key: p})
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def both(f: Any, p: Any) -> Any:
+        y, pullback = jax.vjp(f, p, X)
+        return y, *pullback(jnp.cos(y))
+
+    value = jnp.linspace(0.5, 1.0, 3) * start
+    for a, b, c in zip(both(of_linen, value), both(of_nnx, value), both(plain, value), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, c, rtol=1e-5, atol=1e-5)
+
+
+def test_learnable_takes_what_is_usually_learned() -> None:
+    layer: Any = nnx.Learnable("parametric_softplus", 4)
+    assert layer.alpha.shape == layer.beta.shape == (4,)
+    assert set(flax.nnx.state(layer, flax.nnx.Param)) == {"alpha", "beta"}
+    half = linen.Learnable(registry.Activation("parametric_softplus", beta=3.0), learn=("alpha",))
+    y: Any = half.apply(half.init(KEY, X), X)
+    np.testing.assert_allclose(y, advact_jax.parametric_softplus(X, 0.2, 3.0), rtol=1e-6)
+    assert hash(half) == hash(half.clone())
+    user = advact_jax.activation(parameters={"scale": advact_jax.Parameter(learned=True)})
+
+    @user
+    def scaled(x: Any, scale: Any = 2.0) -> Any:
+        return scale * x
+
+    np.testing.assert_array_equal(nnx.Learnable(scaled, axis=None)(X), 2 * X)
+
+
+def test_learnable_trains() -> None:
+    layer: Any = nnx.Learnable("softplus", axis=None, learn="beta", initial={"beta": 1.0})
+    optimizer = flax.nnx.Optimizer(layer, optax.adam(0.1), wrt=flax.nnx.Param)
+    wanted = advact_jax.softplus(X, 3.0)
+
+    @flax.nnx.jit
+    def step(layer: Any, optimizer: Any) -> Any:
+        loss, grads = flax.nnx.value_and_grad(lambda f: jnp.mean((f(X) - wanted) ** 2))(layer)
+        optimizer.update(layer, grads)
+        return loss
+
+    losses = [float(step(layer, optimizer)) for _ in range(200)]
+    assert losses[-1] < 1e-3 * losses[0]
+    np.testing.assert_allclose(layer.beta[...], 3.0, atol=0.1)
+
+
+WRONG: dict[str, tuple[Any, type[Exception], str]] = {
+    "name": (("softplu",), ValueError, "Learnable: .*'softplu'. Did you mean softplus"),
+    "nothing to learn": (
+        ("tanh",),
+        ValueError,
+        "parameters of tanh that have a derivative .it has none",
+    ),
+    "no such parameter": (
+        ("elu", {"learn": ("beta",)}),
+        ValueError,
+        r"parameters of elu .* \(alpha\), got learn=",
+    ),
+    "no derivative": (
+        ("thresholded_relu", {"learn": "theta"}),
+        ValueError,
+        "have a derivative .it has none.",
+    ),
+    "initial": (
+        ("elu", {"initial": {"beta": 1.0}}),
+        ValueError,
+        "expected initial for what is learned",
+    ),
+    "no value": (("threshold", {"learn": "value"}), ValueError, "expected an initial value for v"),
+    "along an axis": (("softmax",), TypeError, "expected an elementwise activation"),
+    "no declaration": ((jnp.sin,), TypeError, "expected an elementwise activation"),
+}
+
+
+@pytest.mark.parametrize("framework", [linen, nnx])
+@pytest.mark.parametrize("given, kind, message", WRONG.values(), ids=WRONG)
+def test_learnable_names_what_is_wrong(
+    framework: Any, given: Any, kind: type[Exception], message: str
+) -> None:
+    arguments = {"axis": None, **(given[1] if len(given) > 1 else {})}
+    with pytest.raises(kind, match=message):
+        framework.Learnable(given[0], **arguments)

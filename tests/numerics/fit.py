@@ -25,10 +25,6 @@ class Fit(NamedTuple):
     degree_double: int
 
 
-def _expm1(t: Any) -> Any:
-    return (mp.expm1(t) - t) / t**2 if t else mp.mpf(1) / 2
-
-
 def _exp(t: Any) -> Any:
     return (mp.exp(t) - 1 - t) / t**2 if t else mp.mpf(1) / 2
 
@@ -57,7 +53,6 @@ def _celu_slope(t: Any) -> Any:
 
 
 FITS = {
-    "EXPM1": Fit("(expm1(t) - t) / t^2 on [-0.7, 0]", _expm1, -0.7, 0.0, 5, 0.0, 11),
     "EXP": Fit("(exp(t) - 1 - t) / t^2 on [-0.35, 0.35]", _exp, -0.35, 0.35, 4, 0.35, 12),
     "LOG1P": Fit("log(1 + t) / t on [0, 1]", _log1p, 0.0, 1.0, 11, 1.0, 23),
     "TANH_SHRINK": Fit(
