@@ -204,7 +204,7 @@ LAYERS = [
     {f"functions.{name}" for name in catalog.FAMILIES},
     {"catalog", "accuracy"},
     {"registry", "testing"},
-    {"_modules", "layers"},
+    {"_modules", "layers", "initializers"},
     {"linen", "nnx"},
     {"__main__"},
 ]
