@@ -21,7 +21,7 @@ _SLOPE_NOTE = (
 )
 _LOG_NOTE = (
     "Where one entry has nearly all of the mass, the error is half an ulp of 1, not of the result, "
-    "as in jax.nn: summing the others by themselves takes up to 1.8 times as long. Other types do."
+    "as in jax.nn: summing the others by themselves takes longer. Other types do it."
 )
 _RIDGE_NOTE = (
     "Where the result is close to 0 because its terms cancel, the error is a few ulp of the "
