@@ -79,13 +79,7 @@ def learnable(
       TypeError: if the activation has no declaration, or an argument is of the wrong type.
       ValueError: if a name is unknown, or a parameter cannot be learned or has no value.
     """
-    function, fixed = registry.resolve(layer, activation)
-    spec = getattr(function, "spec", None)
-    if not isinstance(spec, Spec):
-        raise TypeError(
-            f"{layer}: expected an elementwise activation, declared with advact_jax.activation, "
-            f"got {_checks.describe(activation)}."
-        )
+    function, spec, fixed = registry.elementwise(layer, activation)
     usual = tuple(key for key, p in spec.parameters.items() if p.learned)
     names = (learn,) if isinstance(learn, str) else usual if learn is None else tuple(learn)
     possible = [key for key, p in spec.parameters.items() if p.differentiable]

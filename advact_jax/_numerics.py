@@ -99,7 +99,7 @@ def hidden(value: Array | float, like: Array) -> Array:
 class Wide(NamedTuple):
     """An unevaluated sum of a head and a tail: about 1.5 times the digits.
 
-    A product takes heads of half a mantissa, which `of` and `split` give, so that the product of
+    A product takes heads of half a mantissa, which `of` gives, so that the product of
     heads is exact whether or not the compiler fuses it into a multiply-add.
     """
 
@@ -108,14 +108,10 @@ class Wide(NamedTuple):
 
     @classmethod
     def of(cls, x: Any, like: Array) -> Wide:
-        """Split an array, a number, or a constant given as a pair of floats.
-
-        Numbers keep what rounding to float32 (and, given as a pair, to float64) would lose.
-        """
-        if isinstance(x, int | float | tuple):
-            leading, trailing = x if isinstance(x, tuple) else (float(x), 0.0)
-            start = _python_head(leading, like.dtype)
-            return cls(opaque(start, like), opaque((leading - start) + trailing, like))
+        """Split an array or a number, which keeps what rounding to float32 would lose."""
+        if isinstance(x, int | float):
+            start = _python_head(float(x), like.dtype)
+            return cls(opaque(start, like), opaque(x - start, like))
         if is_narrow():
             return cls(x, 0.0)
         top = head(x)
@@ -138,13 +134,6 @@ class Wide(NamedTuple):
             return Wide(self.value * other.value, 0.0)
         small = self.head * other.tail + self.tail * (other.head + other.tail)
         return Wide(self.head * other.head, small)
-
-    def split(self) -> Wide:
-        """Return the same number with a head of half a mantissa, as a product needs it."""
-        if is_narrow():
-            return self
-        top = head(self.head)
-        return Wide(top, (self.head - top) + self.tail)
 
     @property
     def value(self) -> Array:
@@ -301,11 +290,6 @@ def expm1(z: Array | Wide) -> Array:
 def log1p_share(e: Array) -> Array:
     """Return log(1 + e) / e for e in [0, 1], within an ulp, without a logarithm or a division."""
     return polynomial(e, pick(e, fits.LOG1P_SINGLE, fits.LOG1P_DOUBLE))
-
-
-def log1p(e: Array) -> Array:
-    """Return log(1 + e) for e in [0, 1], within 2 ulp."""
-    return e * log1p_share(e)
 
 
 def tanh(x: Array) -> Array:

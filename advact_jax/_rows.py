@@ -3,7 +3,7 @@
 A row without an allowed entry above -inf has nothing to share: its sum is 0. In a row with +inf
 only these entries count. No row then gives NaN unless NaN is in it.
 
-There is no comparison of elements here, only sums, products, minima and maxima: these XLA on CPU
+What a float32 row without a mask takes is only sums, products, minima and maxima: these XLA on CPU
 puts into one loop over a row that stays in the cache. One select or clamp takes the loop apart.
 """
 

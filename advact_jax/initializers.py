@@ -191,13 +191,7 @@ def gain(
 def _elementwise(
     label: str, activation: Any, parameters: Mapping[str, Any]
 ) -> tuple[registry.Activation, Spec]:
-    function, fixed = registry.resolve(label, activation)
-    spec = getattr(function, "spec", None)
-    if not isinstance(spec, Spec):
-        raise TypeError(
-            f"{label}: expected an elementwise activation, declared with advact_jax.activation, "
-            f"got {_checks.describe(activation)}."
-        )
+    function, spec, fixed = registry.elementwise(label, activation)
     # What is learned and has no default starts at its usual initial value.
     initial = {
         key: p.initial

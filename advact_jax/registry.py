@@ -183,6 +183,20 @@ def resolve(
     return _resolve(label, activation, None)[0], {}
 
 
+def elementwise(
+    label: str, activation: str | Callable[..., Any]
+) -> tuple[Callable[..., Any], Spec, dict[str, Any]]:
+    """Return what `resolve` does with the declaration, or raise TypeError if it has none."""
+    function, fixed = resolve(label, activation)
+    spec = getattr(function, "spec", None)
+    if not isinstance(spec, Spec):
+        raise TypeError(
+            f"{label}: expected an elementwise activation, declared with advact_jax.activation, "
+            f"got {_checks.describe(activation)}."
+        )
+    return function, spec, fixed
+
+
 def _name_of(function: Callable[..., Any]) -> str:
     for name, known in _registered.items():
         if known is function:
@@ -327,7 +341,7 @@ def get(
       Activation('leaky_relu', negative_slope=0.1)
     """
     if identifier is None:
-        identifier = "identity" if dialect is None else catalog.lookup("identity")
+        identifier = catalog.lookup("identity")
     if isinstance(identifier, Mapping):
         if parameters:
             raise TypeError(

@@ -64,8 +64,7 @@ class Case:
 
     def at(self, field: str) -> Any:
         """Return a field of the declaration at these parameters."""
-        value = getattr(self.spec, field)
-        return value(**self.arguments) if callable(value) else value
+        return self.spec.at(field, **self.arguments)
 
     def fail(self, message: str) -> None:
         """Raise a `ContractError` that names the function."""
@@ -303,10 +302,7 @@ def check_rule(case: Case) -> None:
     """
     kinks = accuracy.kinks_of(case.spec, case.given)
     points = np.asarray([v for v in np.linspace(-4.13, 4.27, 41) if v not in kinks])
-    learnt = [
-        key for key, p in case.spec.parameters.items()
-        if p.differentiable and case.arguments[key] is not None
-    ]  # fmt: skip
+    learnt = differentiable(case)
     flags = {key: v for key, v in case.given.items() if key in case.spec.flags}
     with jax.enable_x64(True):
         values = [jnp.asarray(case.arguments[key], jnp.float64) for key in learnt]

@@ -121,13 +121,11 @@ def test_softmax_is_near_the_truth_wherever_its_largest_entry_lies():
 
 
 def test_long_float32_rows_are_near_the_truth():
-    """The sum's own rounding is in it, as the declaration's notes say."""
     x = jnp.asarray(np.random.default_rng(3).normal(0, 3, (64, 1000)), jnp.float32)
     wide = np.asarray(x, np.float64)
     e = np.exp(wide - wide.max(-1, keepdims=True))
     truth = e / e.sum(-1, keepdims=True)
-    assert ulps(family.softmax(x), truth, "float32").max() <= 8
-    assert "ulp" in MAPS["softmax"].spec.notes["float32"]
+    assert ulps(family.softmax(x), truth, "float32").max() <= 5
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
