@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -198,6 +199,10 @@ class Tail(NamedTuple):
             return self.raised * (coefficient * scale)
         return jnp.where(self.raised <= _floor(self.raised), 0.0, coefficient * self.raised * scale)
 
+    def lowered_where(self, chosen: Array, multiple: Array) -> Array:
+        """Return a multiple of ``raised`` as one of exp(z), where it is chosen."""
+        return jnp.where(chosen, multiple * 2.0 ** -_raise(self.raised), multiple)
+
     def times_bounded(self, coefficient: Array) -> Array:
         """Return coefficient · exp(z) for a coefficient of at most a million."""
         return coefficient * self.raised * 2.0 ** -_raise(self.raised)
@@ -223,37 +228,73 @@ def tail(z: Array | Wide) -> Tail:
     top = jnp.maximum(jnp.asarray(top), -744.0 if is_double(jnp.asarray(top)) else -103.2)
     if not _is_nothing(rest):
         rest = jnp.clip(rest, -0.5, 0.5)  # More is there only below the floor.
-    return tail_of_sum(top, rest, top)
-
-
-def tail_of_sum(top: Array, rest: Array | float, near: Array) -> Tail:
-    """Return exp(top + rest) as a `Tail` for a sum near ``near``, above the floor.
-
-    ``top`` has few enough digits that what is left of it after the reduction is exact.
-    """
-    less_one, power = _reduced(top, rest, near, _raise(top))
+    less_one, power = _reduced(top, rest, _raise(top))
     return Tail((1 + less_one) * power)
 
 
-def _reduced(top: Array, rest: Array | float, near: Array, raised: int) -> tuple[Array, Array]:
-    """Return exp(t) - 1 and 2^(n + raised), where top + rest = n log 2 + t.
+class Power(NamedTuple):
+    """2^(n + t) with the whole number n in a power of two, raised as a `Tail` is."""
+
+    t: Array
+    power: Array
+
+    @classmethod
+    def of(cls, top: Array, rest: Array | float, near: Array) -> Power:
+        """Reduce top + rest, a sum above the floor and within 0.01 of ``near``.
+
+        ``top`` has few enough digits that its fraction is exact. That n is taken from ``near``,
+        which is known earlier, shortens the chain of operations that wait for each other.
+        """
+        count, power = _whole(near, _raise(near))
+        return cls((top - count) + rest, power)
+
+    @property
+    def less_one(self) -> Array:
+        """2^t - 1."""
+        return self.t * polynomial(self.t, pick(self.t, fits.EXP2_SINGLE, fits.EXP2_DOUBLE))
+
+    @property
+    def tail(self) -> Tail:
+        """The number."""
+        return Tail((1 + self.less_one) * self.power)
+
+    @property
+    def parts(self) -> tuple[Array, Array]:
+        """The number as 2^n and what is left, which is rounded less than their sum."""
+        whole = Tail(self.power).value
+        return whole, whole * self.less_one
+
+    @property
+    def fraction(self) -> tuple[Tail, Array]:
+        """The number as a numerator and a denominator, which takes fewer operations."""
+        t = self.t
+        even = polynomial(t * t, pick(t, fits.EXP2_EVEN_SINGLE, fits.EXP2_EVEN_DOUBLE))
+        return Tail((even + t) * self.power), even - t
+
+
+def _reduced(top: Array, rest: Array | float, raised: int) -> tuple[Array, Array]:
+    """Return exp(t) - 1 and 2^(n + raised), where top + rest = n log 2 + t."""
+    count, power = _whole(top * (1 / math.log(2)), raised)
+    # The leading part of log 2 is short, so that its product with the count is exact.
+    high, low = pick(top, _LOG2_SINGLE, _LOG2_DOUBLE)
+    t = (top - count * high) - count * low + rest
+    series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
+    return t + t * t * series, power
+
+
+def _whole(x: Array, raised: int) -> tuple[Array, Array]:
+    """Round to a whole number n; return it and 2^(n + raised).
 
     n is rounded by adding a number so large that its last place is 1: its bits then hold n, and
     what is added to n makes them the exponent of the power of two.
     """
-    double = is_double(top)
-    bits, bias, integer = (52, 1023, jnp.int64) if double else (23, 127, jnp.int32)
-    large = hidden(1.5 * 2.0**bits + bias + raised, top)
-    shifted = lax.stop_gradient(near * (1 / np.log(2)) + large)
+    bits, bias, integer = (52, 1023, jnp.int64) if is_double(x) else (23, 127, jnp.int32)
+    large = hidden(1.5 * 2.0**bits + bias + raised, x)
+    shifted = lax.stop_gradient(x + large)
     power = lax.bitcast_convert_type(
-        lax.bitcast_convert_type(shifted, integer) << integer(bits), top.dtype
+        lax.bitcast_convert_type(shifted, integer) << integer(bits), x.dtype
     )
-    count = shifted - large
-    # The leading part of log 2 is short, so that its product with the count is exact.
-    high, low = _LOG2_DOUBLE if double else _LOG2_SINGLE
-    t = (top - count * high) - count * low + rest
-    series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
-    return t + t * t * series, power
+    return shifted - large, power
 
 
 def _is_nothing(rest: Any) -> bool:
@@ -283,7 +324,7 @@ def expm1(z: Array | Wide) -> Array:
     top = jnp.maximum(jnp.asarray(top), -50.0)  # There it is -1.
     if not _is_nothing(rest):
         rest = jnp.clip(rest, -0.5, 0.5)
-    less_one, power = _reduced(top, rest, top, 0)
+    less_one, power = _reduced(top, rest, 0)
     return less_one * power + (power - 1)
 
 
@@ -394,21 +435,39 @@ def used_often(quotient: Array) -> Array:
 # -- the normal distribution --------------------------------------------------------------------
 
 
-class Normal(NamedTuple):
-    """What the Gaussian error linear unit needs at a = abs(x), bounded where exp(-a²/2) is 0."""
+_DENSITY = 1 / math.sqrt(2 * math.pi)
 
-    size: Array
+
+class Normal(NamedTuple):
+    """What the Gaussian error linear unit needs at -a."""
+
+    below: Array
     density: Tail
     ratio: Array
 
 
-def normal(x: Array) -> Normal:
-    """Return a = abs(x), exp(-a²/2) as a `Tail` and Mills' ratio (1 - Phi(a)) exp(a²/2)."""
-    limit = 39.0 if is_double(x) else 14.5
-    a = jnp.minimum(jnp.abs(x), limit)
-    half = Wide.of(a, a)
-    square = Wide(half.head * half.head, half.tail * (half.head + a))
-    density = tail(Wide(-0.5 * jnp.asarray(square.head), -0.5 * square.tail))
-    t = used_often((a - 4) / (a + 4))
-    above = polynomial(t, pick(x, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
-    return Normal(a, density, used_often(above / (a + 4)))
+def normal(below: Array) -> Normal:
+    """Return -a, cut where exp(-a²/2) is 0, exp(-a²/2) and Mills' ratio (1 - Phi(a)) exp(a²/2)."""
+    below = jnp.maximum(below, pick(below, -14.375, -38.5))
+    a = jnp.abs(below)
+    moved = a + opaque(fits.MILLS, a)
+    t = used_often((moved - 2 * fits.MILLS) / moved)
+    ratio = polynomial(t, pick(a, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
+    if not is_narrow():
+        # What rounding the sum has lost, times the derivative.
+        ratio = ratio + (a - (moved - opaque(fits.MILLS, a))) * (a * ratio - _DENSITY)
+    return Normal(below, _bell(a).tail, ratio)
+
+
+def _bell(a: Array) -> Power:
+    """Return exp(-a²/2)."""
+    scale = -0.5 / math.log(2)
+    near = scale * (a * a)
+    if is_narrow():
+        return Power.of(near, 0.0, near)
+    step, unit = pick(a, (2.0**-5, 2.0**-6), (2.0**-16, 2.0**-8))
+    leading = unit * round(scale / unit)
+    h = on_grid(a, step)
+    square = h * h
+    rest = (scale - leading) * square + scale * ((a - h) * (a + h))
+    return Power.of(leading * square, rest, near)

@@ -391,14 +391,9 @@ def check_dtypes(case: Case) -> None:
     """Check that the output and the gradient have the input's dtype and shape, whatever it is."""
     for dtype in (jnp.bfloat16, jnp.float16, jnp.float32):
         for shape in ((), (0,), (3,), (2, 0, 3), (2, 3, 4)):
-            x = jax.ShapeDtypeStruct(shape, dtype)
-            for what, function in zip(accuracy.ORDERS, accuracy.derivatives(case), strict=True):
-                y = jax.eval_shape(function, x)
-                if y.dtype != dtype or y.shape != shape:
-                    case.fail(
-                        f"expected a {what} of {x.dtype}{shape} for such an input, got "
-                        f"{y.dtype}{y.shape}."
-                    )
+            _check_dtype(case, jax.ShapeDtypeStruct(shape, dtype))
+        with jax.enable_x64(True):  # A stray NumPy scalar would widen the formula here.
+            _check_dtype(case, jax.ShapeDtypeStruct((3,), dtype))
     integers = case(jnp.asarray([-1, 0, 2]))
     floats = case(jnp.asarray([-1.0, 0.0, 2.0]))
     _expect_equal(case, "integer input", integers.astype(floats.dtype), floats)
@@ -407,6 +402,16 @@ def check_dtypes(case: Case) -> None:
             case.fail(f"expected integer output for integer input, got {integers.dtype}.")
     elif integers.dtype != jnp.float32:
         case.fail(f"expected integer input to be promoted to float32, got {integers.dtype}.")
+
+
+def _check_dtype(case: Case, x: jax.ShapeDtypeStruct) -> None:
+    for what, function in zip(accuracy.ORDERS, accuracy.derivatives(case), strict=True):
+        y = jax.eval_shape(function, x)
+        if y.dtype != x.dtype or y.shape != x.shape:
+            case.fail(
+                f"expected a {what} of {x.dtype}{x.shape} for such an input, got "
+                f"{y.dtype}{y.shape}."
+            )
 
 
 def check_parameter_shapes(case: Case) -> None:

@@ -136,11 +136,13 @@ hard_swish = hard_silu
 # -- gelu ----------------------------------------------------------------------------------------
 
 _DENSITY = 0.3989422804014326779399461  # 1 / sqrt(2 pi)
-# 2 sqrt(2 / pi), 0.044715 times it, and three times that, each as a sum of two doubles.
+# 2 sqrt(2 / pi) and 3 · 0.044715 times it; then it and 0.044715 times it over log 2, so that the
+# exponential is a power of two. Each is a sum of two doubles.
 _Pair = tuple[float, float]
 _LINEAR = (1.5957691216057308, -9.96930880911092e-17)
-_CUBIC = (0.07135481627260025, -6.175149918155315e-19)
 _SLOPE = (0.21406444881780073, 1.2025242832367862e-17)
+_LINEAR_BITS = (2.3022081981443248, 1.3132826040769712e-16)
+_CUBIC_BITS = (0.1029432395800235, -5.978177400718744e-18)
 
 # Below these the value is smaller than the smallest normal number.
 _LEAST_SINGLE, _LEAST_DOUBLE = -10.5, -21.4
@@ -151,59 +153,90 @@ def _bounded(x: Array) -> Array:
     return jnp.maximum(-jnp.abs(x), num.pick(x, _LEAST_SINGLE, _LEAST_DOUBLE))
 
 
-def _odd(a: Array, linear: _Pair, cubic: _Pair) -> num.Wide:
-    """Return linear · a + cubic · a³ with a tail, for a constant near 1.6 and one below 0.22.
+def _cubic(a: Array, linear: _Pair, cubic: _Pair) -> Array:
+    """Return linear · a + cubic · a³, rounded."""
+    return a * (linear[0] + cubic[0] * (a * a))
 
-    Far in the tail of the tanh form z must be known better than to its last digit. So a is cut to a
-    grid, h, coarse enough that h, h³ and their products with the leading digits of the constants
-    are exact; what else there is, is small.
+
+def _leading(a: Array, linear: _Pair, cubic: _Pair, root: float) -> tuple[_Pair, _Pair]:
+    """Return leading digits of two constants, and what they leave out: 0 in all where a² = root."""
+    unit_one, unit_three = num.pick(a, (2.0**-13, 2.0**-7), (2.0**-31, 2.0**-13))
+    third = unit_three * round(cubic[0] / unit_three)
+    first = unit_one * round((linear[0] + (cubic[0] - third) * root) / unit_one)
+    return (first, third), (linear[0] - first + linear[1], cubic[0] - third + cubic[1])
+
+
+def _wide_cubic(a: Array, linear: _Pair, cubic: _Pair, far: bool) -> num.Wide:
+    """Return linear · a + cubic · a³ with a tail, for a constant near 2 and one below 0.22.
+
+    a is cut to a grid, h, coarse enough that h, h² and their products with the leading digits of
+    the constants are exact; what else there is, is small. Where the function is needed ``far`` out,
+    in the tail of the tanh form, that too is kept from being large before it is rounded.
     """
-    one, three = linear[0], cubic[0]
     if num.is_narrow():
-        return num.Wide(a * (one + three * (a * a)), 0.0)
-    step, *units = num.pick(a, (2.0**-3, 2.0**-13, 2.0**-7), (2.0**-10, 2.0**-33, 2.0**-13))
-    first, third = (unit * round(c / unit) for c, unit in zip((one, three), units, strict=True))
-    h = num.on_grid(a, step)
-    rest, square = a - h, h * h
-    cube = square * h
-    moved = rest * (one + three * (square + a * (a + h)))
-    lost = ((one - first) + linear[1]) * h + ((three - third) + cubic[1]) * cube
-    return num.Wide(first * h + third * cube, lost + moved)
+        return num.Wide(_cubic(a, linear, cubic), 0.0)
+    root = num.pick(a, 90.0, 375.0) if far else 0.0
+    (first, third), left_out = _leading(a, linear, cubic, root)
+    h = num.on_grid(a, num.pick(a, 2.0**-3, 2.0**-9))
+    r, square = a - h, h * h
+    top = h * (first + third * square)
+    if far:
+        lost = a * (left_out[0] + left_out[1] * (a * a))
+        bent = third * (a + 2 * h) * (r * r) + lost
+        return num.Wide(top, r * (first + 3 * third * square) + bent)
+    moved = r * (linear[0] + cubic[0] * (square + a * (a + h)))
+    return num.Wide(top, h * (left_out[0] + left_out[1] * square) + moved)
 
 
-def _tanh_gate(x: Array) -> num.Gate:
-    """Return the gate of the tanh form, of z = 2 sqrt(2/pi) (x + 0.044715 x³)."""
-    z = _odd(_bounded(x), _LINEAR, _CUBIC)
-    return num.Gate(num.tail_of_sum(z.head, z.tail, z.value), x >= 0, z.value)
+def _tanh_gate(below: Array, far: bool) -> num.Power:
+    """Return exp(z) at an x <= 0, where z = 2 sqrt(2/pi) (x + 0.044715 x³)."""
+    near = _cubic(below, _LINEAR_BITS, _CUBIC_BITS)
+    return num.Power.of(*_wide_cubic(below, _LINEAR_BITS, _CUBIC_BITS, far), near)
 
 
-def _tanh_rise(x: Array) -> num.Wide:
-    """Return x z', which is odd in x as z is."""
-    rise = _odd(_bounded(x), _LINEAR, _SLOPE)
-    return num.Wide(num.with_sign_of(x, rise.head), jnp.where(x >= 0, -rise.tail, rise.tail))
+def _tanh_value(x: Array) -> Array:
+    least = num.pick(x, _LEAST_SINGLE, _LEAST_DOUBLE)
+    left, below = jnp.signbit(x), jnp.maximum(-jnp.abs(x), least)
+    e, other = _tanh_gate(below, far=True).fraction
+    share = jnp.where(left, e.raised, other) / (other + e.value)
+    return e.lowered_where(left, jnp.maximum(x, least) * share)
+
+
+def _tanh_slope(x: Array) -> Array:
+    below = _bounded(x)  # The slope at -x is 1 - the slope at x.
+    gate = _tanh_gate(below, far=False)
+    rise = _wide_cubic(below, _LINEAR, _SLOPE, far=False)  # x z'
+    # Sums are ordered so that what cancels at the zero of the slope is exact.
+    (whole, rest), e = gate.parts, gate.tail
+    falling = ((1 + rise.head) + whole) + (rise.tail + rest)
+    slope = num.used_often(e.times_bounded(falling) / num.one_plus_squared(e.value))
+    return jnp.where(x >= 0, 1 - slope, slope)
 
 
 def _gelu_slope(x: Array, approximate: bool) -> Array:
     if approximate:
-        return _gated_slope(_tanh_gate(x), _tanh_rise(x))
-    size, density, ratio = num.normal(x)
-    below = density.times_bounded(ratio - _DENSITY * size)
-    plain = jnp.where(x >= 0, 1 - below, below)
+        return _tanh_slope(x)
+    below, density, ratio = num.normal(-jnp.abs(x))
+    slope = density.times_bounded(ratio + _DENSITY * below)
+    plain = jnp.where(x >= 0, 1 - slope, slope)
     return num.near_root(x, fits.GELU_SLOPE_SINGLE, fits.GELU_SLOPE_DOUBLE, plain)
 
 
 def _gelu_curvature(x: Array, approximate: bool) -> Array:
     x = jnp.clip(x, -1e4, 1e4)
     if approximate:
-        bounded = num.with_sign_of(x, _bounded(x))
+        below = _bounded(x)
+        bounded = num.with_sign_of(x, below)
         square = _SLOPE[0] * bounded * bounded
         slope = _LINEAR[0] + square
         twice = 2 * slope + 2 * square
-        plain = _gated_curvature(_tanh_gate(x), twice, bounded * slope * slope)
+        z = math.log(2) * _cubic(below, _LINEAR_BITS, _CUBIC_BITS)
+        gate = num.Gate(_tanh_gate(below, far=False).tail, x >= 0, z)
+        plain = _gated_curvature(gate, twice, bounded * slope * slope)
         return num.near_root(
             jnp.abs(x), fits.GELU_TANH_CURVATURE_SINGLE, fits.GELU_TANH_CURVATURE_DOUBLE, plain
         )
-    return num.normal(x).density.times_bounded(_DENSITY * (2 - x * x))
+    return num.normal(-jnp.abs(x)).density.times_bounded(_DENSITY * (2 - x * x))
 
 
 def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:
@@ -253,13 +286,11 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
     """
     x = jnp.asarray(x)
     if approximate:
-        e, right, _ = _tanh_gate(x)
-        low = e.times_bounded(jnp.maximum(x, num.pick(x, _LEAST_SINGLE, _LEAST_DOUBLE)))
-        return jnp.where(right, x, low) / (1 + e.value)
-    size, density, ratio = num.normal(x)
-    below = -density.times_bounded(size * ratio)
-    plain = jnp.where(x >= 0, x * (1 - density.value * ratio), below)
-    return num.near_root(x, fits.GELU_SINGLE, fits.GELU_DOUBLE, plain)
+        return _tanh_value(x)
+    left = jnp.signbit(x)
+    below, density, ratio = num.normal(-jnp.abs(x))
+    share = jnp.where(left, density.raised * ratio, 1 - density.value * ratio)
+    return density.lowered_where(left, jnp.where(left, below, x) * share)
 
 
 # -- mish ----------------------------------------------------------------------------------------

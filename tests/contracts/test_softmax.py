@@ -103,6 +103,15 @@ def test_value_against_reference(name, dtype):
         checked({**MAPS, **SUMS}[name], dtype, limit)
 
 
+@pytest.mark.parametrize("name", [*MAPS, *SUMS])
+def test_keeps_its_dtype_where_float64_is_allowed(name):
+    with jax.enable_x64(True):
+        for dtype in DTYPES:
+            x = jnp.arange(6, dtype=dtype).reshape(2, 3)
+            y, slope = jax.jvp({**MAPS, **SUMS}[name], (x,), (x,))
+            assert y.dtype == slope.dtype == dtype
+
+
 @pytest.mark.parametrize("dtype, limit", [("bfloat16", 0.51), ("float16", 0.51), ("float64", 8)])
 def test_dominated_row_keeps_its_small_log(dtype, limit):
     with jax.enable_x64(True):

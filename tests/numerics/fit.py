@@ -29,6 +29,15 @@ def _exp(t: Any) -> Any:
     return (mp.exp(t) - 1 - t) / t**2 if t else mp.mpf(1) / 2
 
 
+def _exp2(t: Any) -> Any:
+    return (mp.mpf(2) ** t - 1) / t if t else mp.log(2)
+
+
+def _exp2_even(t: Any) -> Any:
+    x = mp.sqrt(t)
+    return x * mp.coth(x * mp.log(2) / 2) if t else 2 / mp.log(2)
+
+
 def _log1p(t: Any) -> Any:
     return mp.log1p(t) / t if t else mp.mpf(1)
 
@@ -43,9 +52,16 @@ def _tanh_square(t: Any) -> Any:
     return mp.tanh(x) ** 2 / t if t else mp.mpf(1)
 
 
+MILLS = 4.9375  # c below: the leading coefficients are then nearly float32 numbers.
+
+
+def _moebius(a: float) -> float:
+    return (a - MILLS) / (a + MILLS)
+
+
 def _normal_tail(t: Any) -> Any:
-    a = 4 * (1 + mp.mpf(t)) / (1 - mp.mpf(t))
-    return (a + 4) * mp.erfc(a / mp.sqrt(2)) / 2 * mp.exp(a * a / 2)
+    a = mp.mpf(MILLS) * (1 + mp.mpf(t)) / (1 - mp.mpf(t))
+    return mp.erfc(a / mp.sqrt(2)) / 2 * mp.exp(a * a / 2)
 
 
 def _celu_slope(t: Any) -> Any:
@@ -54,13 +70,18 @@ def _celu_slope(t: Any) -> Any:
 
 FITS = {
     "EXP": Fit("(exp(t) - 1 - t) / t^2 on [-0.35, 0.35]", _exp, -0.35, 0.35, 4, 0.35, 12),
+    "EXP2": Fit("(2^t - 1) / t on [-0.51, 0.51]", _exp2, -0.51, 0.51, 5, 0.51, 13),
+    "EXP2_EVEN": Fit(
+        "t coth(t log(2) / 2) = f in t^2, for 2^t = (f + t) / (f - t), abs(t) <= 0.505",
+        _exp2_even, 0.0, 0.505**2, 2, 0.505**2, 5,
+    ),
     "LOG1P": Fit("log(1 + t) / t on [0, 1]", _log1p, 0.0, 1.0, 11, 1.0, 23),
     "TANH_SHRINK": Fit(
         "(x - tanh x) / x^3, t = x^2 on [0, 2.25]", _tanh_shrink, 0.0, 2.25, 11, 2.25, 22
     ),
     "NORMAL_TAIL": Fit(
-        "(a + 4) (1 - Phi(a)) exp(a^2 / 2), t = (a - 4) / (a + 4), a to 14.5 and to 39",
-        _normal_tail, -1.0, 10.5 / 18.5, 11, 35 / 43, 23,
+        "(1 - Phi(a)) exp(a^2 / 2), t = (a - c) / (a + c), a to 14.4 and to 38.5",
+        _normal_tail, -1.0, _moebius(14.4), 11, _moebius(38.5), 24,
     ),
     "TANH_SQUARE": Fit(
         "tanh(x)^2 / x^2, t = x^2 on [0, 0.81]", _tanh_square, 0.0, 0.81, 7, 0.81, 15
@@ -101,7 +122,6 @@ def _mish(x: Any) -> Any:
 ROOTS = {
     "SILU_SLOPE": Root("silu'", _silu, 1, -1.278, 0.75, 0.75, 10, 20),
     "SILU_CURVATURE": Root("silu''", _silu, 2, 2.399, 1.0, 1.0, 12, 28),
-    "GELU": Root("gelu, exact", _gelu, 0, 0.0, 1.0, 1.0, 11, 23),
     "GELU_SLOPE": Root("gelu', exact", _gelu, 1, -0.752, 0.75, 0.75, 10, 20),
     "GELU_TANH_CURVATURE": Root("gelu'', tanh", _gelu_tanh, 2, 1.418, 0.75, 0.75, 14, 28),
     "MISH_SLOPE": Root("mish'", _mish, 1, -1.192, 0.75, 1.25, 14, 28),
@@ -146,6 +166,7 @@ def render() -> str:
     lines = [
         '"""Polynomials for float32 and float64, printed by tests/numerics/fit.py; do not edit."""',
         "",
+        f"MILLS = {MILLS}  # c in NORMAL_TAIL",
     ]
     for name, fit in FITS.items():
         lines.append(f"# {fit.meaning}")
