@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -139,3 +140,44 @@ def callable_(name: str, key: str, value: Any) -> Callable[..., Any]:
     if callable(value):
         return value
     raise TypeError(f"{name}: expected {key} to be a function, got {describe(value)}.")
+
+
+def named(
+    kind: str,
+    identifier: Any,
+    known: Mapping[str, Callable[..., Any]],
+    arguments: Mapping[str, Any],
+) -> Any:
+    """Return what a name, a Keras config, a function or None stands for.
+
+    Args:
+      kind: what is meant, with its article, for messages: "a constraint".
+      identifier: a snake_case name of ``known``, or the name of its class; a config
+        ``{"class_name": ..., "config": {...}}``; a function, which is returned; or None.
+      known: what makes each of them, from its arguments.
+      arguments: arguments for it.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, Mapping):
+        name = identifier.get("class_name")
+        given = {k: v for k, v in (identifier.get("config") or {}).items() if k != "seed"}
+        return named(kind, str(name), known, {**given, **arguments})
+    if isinstance(identifier, str):
+        camel = {"".join(part.title() for part in n.split("_")): make for n, make in known.items()}
+        makers = {**camel, **known}
+        if identifier not in makers:
+            near = difflib.get_close_matches(identifier, makers, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise ValueError(f"expected the name of {kind}, got {identifier!r}.{hint}")
+        try:
+            return makers[identifier](**arguments)
+        except TypeError as error:
+            raise TypeError(f"{identifier}: {error}.") from None
+    if arguments:
+        raise TypeError(f"expected no arguments for {kind} that is made, got {[*arguments]}.")
+    if not callable(identifier):
+        raise TypeError(
+            f"expected {kind}: a name, a config, a function or None, got {describe(identifier)}."
+        )
+    return identifier

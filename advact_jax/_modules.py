@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 
 from advact_jax import _checks, registry
 from advact_jax._spec import Spec
+from advact_jax.regularizers import Regularizer
 
 
 class Initializer(Protocol):
@@ -376,3 +377,22 @@ def as_input(layer: str, x: ArrayLike, dtype: Any) -> Array:
     """Return ``x`` as an array, in the type of computation where one is given."""
     x = _checks.real(layer, "x", x)
     return x if dtype is None else x.astype(dtype)
+
+
+# -- penalties ----------------------------------------------------------------------------------
+
+
+def penalty(layer: str, name: str, regularizer: Regularizer, value: Any) -> Array:
+    """Return a regularizer's penalty as a float32 scalar, or raise ValueError if it is none."""
+    given = jnp.asarray(regularizer(value), jnp.float32)
+    if given.shape != ():
+        raise ValueError(
+            f"{layer}: expected {name}_regularizer to give a scalar, got shape {given.shape}."
+        )
+    return given
+
+
+def activity_penalty(layer: str, name: str, regularizer: Regularizer, value: Array) -> Array:
+    """Return the penalty of an output, divided by the length of its first axis."""
+    batch = value.shape[0] if value.ndim > 1 else 1
+    return penalty(layer, name, regularizer, value) / max(batch, 1)

@@ -11,7 +11,6 @@ and so of Flax.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -92,11 +91,6 @@ _OTHER = {
 }
 
 
-def _known() -> dict[str, Callable[..., Any]]:
-    camel = {"".join(part.title() for part in name.split("_")): f for name, f in _NAMES.items()}
-    return {**_NAMES, **camel, **{other: _NAMES[name] for other, name in _OTHER.items()}}
-
-
 def get(identifier: str | Mapping[str, Any] | Initializer, **arguments: Any) -> Initializer:
     """Return an initializer by its Keras name, from a Keras config, or as it is.
 
@@ -117,28 +111,10 @@ def get(identifier: str | Mapping[str, Any] | Initializer, **arguments: Any) -> 
       >>> initializers.get("constant", value=0.25)(jax.random.key(0), (2,), jnp.float32)
       Array([0.25, 0.25], dtype=float32)
     """
-    if isinstance(identifier, Mapping):
-        name = identifier.get("class_name")
-        given = {k: v for k, v in (identifier.get("config") or {}).items() if k != "seed"}
-        return get(str(name), **given, **arguments)
-    if isinstance(identifier, str):
-        known = _known()
-        if identifier not in known:
-            near = difflib.get_close_matches(identifier, known, n=3)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise ValueError(f"get: expected the name of an initializer, got {identifier!r}.{hint}")
-        try:
-            return known[identifier](**arguments)
-        except TypeError as error:
-            raise TypeError(f"{identifier}: {error}.") from None
-    if arguments:
-        raise TypeError(
-            f"get: expected no arguments for an initializer that is made, got {[*arguments]}."
-        )
-    return _checks.callable_("get", "identifier", identifier)
-
-
-# -- the rule that goes with an activation ------------------------------------------------------
+    if identifier is None:
+        raise TypeError("expected an initializer: a name, a config or a function, got None.")
+    other = {old: _NAMES[name] for old, name in _OTHER.items()}
+    return _checks.named("an initializer", identifier, {**_NAMES, **other}, arguments)
 
 
 def gain(

@@ -127,9 +127,9 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "argument": (lambda: initializers.get("he_normal", std=1), TypeError, "he_normal: .*'std'"),
     "made": (
         lambda: initializers.get(jax.nn.initializers.zeros, value=1), TypeError,
-        "get: expected no arguments",
+        "expected no arguments for an initializer",
     ),
-    "type": (lambda: initializers.get(3), TypeError, "expected identifier to be a function"),  # type: ignore[arg-type]
+    "type": (lambda: initializers.get(3), TypeError, "expected an initializer: a name"),  # type: ignore[arg-type]
     "ends": (lambda: initializers.random_uniform(1, 0), ValueError, "minval to be at most maxval"),
     "rows": (lambda: initializers.gain("softmax"), TypeError, "gain: expected an elementwise"),
     "parameter": (lambda: initializers.gain("relu", slope=1), TypeError, "parameters of relu"),

@@ -1,23 +1,4 @@
-r"""Activations that learn their parameters, as layers of ``flax.linen``.
-
-Each layer keeps an array for each parameter of an activation, under the name that the parameter has
-in the function: `PReLU` keeps ``alpha``. `advact_jax.nnx` has the same layers, with the same values
-and gradients.
-
-All take the same arguments:
-
-* ``<parameter>_init``: the initial value, a number, an array or an initializer.
-* ``axis``: the axis or axes with a parameter for each entry. The default, the last axis, gives one
-  parameter per channel, so the number of parameters does not depend on the spatial size.
-  ``axis=None`` gives one for the whole layer.
-* ``shared_axes``, in place of ``axis``, is Keras's argument: all axes but the batch have parameters
-  of their own, except these. ``shared_axes=(1, 2)`` on (batch, height, width, channels) gives a
-  parameter of shape (1, 1, channels), ``shared_axes=()`` one parameter per unit.
-* ``dtype``: the type of computation and of the output; None is the input's.
-* ``param_dtype``: the type of the parameters.
-
-The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
-"""
+"""Layers of ``flax.linen`` that learn the parameters of an activation."""
 
 from __future__ import annotations
 
@@ -35,8 +16,6 @@ from advact_jax._modules import initial as _initial
 from advact_jax.functions.rectifiers import prelu
 from advact_jax.functions.self_gated import silu
 from advact_jax.functions.softplus import parametric_softplus
-
-__all__ = ["Learnable", "PReLU", "ParametricSoftplus", "Swish"]
 
 
 class _Learned(nn.Module, kw_only=True):

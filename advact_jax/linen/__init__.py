@@ -1,0 +1,26 @@
+r"""Activations that learn their parameters, as layers of ``flax.linen``.
+
+Each layer keeps an array for each parameter of an activation, under the name that the parameter has
+in the function: `PReLU` keeps ``alpha``. `advact_jax.nnx` has the same layers, with the same values
+and gradients.
+
+All take the same arguments:
+
+* ``<parameter>_init``: the initial value, a number, an array or an initializer.
+* ``axis``: the axis or axes with a parameter for each entry. The default, the last axis, gives one
+  parameter per channel, so the number of parameters does not depend on the spatial size.
+  ``axis=None`` gives one for the whole layer.
+* ``shared_axes``, in place of ``axis``, is Keras's argument: all axes but the batch have parameters
+  of their own, except these. ``shared_axes=(1, 2)`` on (batch, height, width, channels) gives a
+  parameter of shape (1, 1, channels), ``shared_axes=()`` one parameter per unit.
+* ``dtype``: the type of computation and of the output; None is the input's.
+* ``param_dtype``: the type of the parameters.
+
+The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
+"""
+
+from advact_jax.linen.learned import Learnable as Learnable
+from advact_jax.linen.learned import ParametricSoftplus as ParametricSoftplus
+from advact_jax.linen.learned import PReLU as PReLU
+from advact_jax.linen.learned import Swish as Swish
+from advact_jax.linen.losses import regularization_loss as regularization_loss

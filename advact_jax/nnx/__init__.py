@@ -1,0 +1,31 @@
+r"""Activations that learn their parameters, as layers of ``flax.nnx``.
+
+Each layer keeps an `flax.nnx.Param` for each parameter of an activation, under the name that the
+parameter has in the function: `PReLU` keeps ``alpha``. `advact_jax.linen` has the same layers, with
+the same values and gradients.
+
+All take the same arguments. As nnx makes its parameters before it sees an input, the first one
+tells their sizes:
+
+* ``features``: the number of channels; with several axes, their sizes in that order; with
+  ``shared_axes``, the shape of the input without the batch; with ``axis=None``, nothing.
+* ``<parameter>_init``: the initial value, a number, an array or an initializer.
+* ``axis``: the axis or axes with a parameter for each entry. The default, the last axis, gives one
+  parameter per channel, so the number of parameters does not depend on the spatial size.
+  ``axis=None`` gives one for the whole layer.
+* ``shared_axes``, in place of ``axis``, is Keras's argument: all axes but the batch have parameters
+  of their own, except these. ``shared_axes=(1, 2)`` on (batch, height, width, channels) gives a
+  parameter of shape (1, 1, channels), ``shared_axes=()`` one parameter per unit.
+* ``dtype``: the type of computation and of the output; None is the input's.
+* ``param_dtype``: the type of the parameters.
+* ``rngs``: needed only where an initializer is random.
+
+The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
+"""
+
+from advact_jax.nnx.learned import Learnable as Learnable
+from advact_jax.nnx.learned import ParametricSoftplus as ParametricSoftplus
+from advact_jax.nnx.learned import PReLU as PReLU
+from advact_jax.nnx.learned import Swish as Swish
+from advact_jax.nnx.losses import RegularizationLoss as RegularizationLoss
+from advact_jax.nnx.losses import regularization_loss as regularization_loss
