@@ -168,7 +168,7 @@ def named(
         makers = {**camel, **known}
         if identifier not in makers:
             near = difflib.get_close_matches(identifier, makers, n=3)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            hint = f" Did you mean {' or '.join(near)}?" if near else f" Known: {', '.join(known)}."
             raise ValueError(f"expected the name of {kind}, got {identifier!r}.{hint}")
         try:
             return makers[identifier](**arguments)

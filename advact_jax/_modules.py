@@ -1,12 +1,11 @@
 """What the learnable layers of `linen` and `nnx` share, free of either framework.
 
-A layer holds one array for each learned parameter of an activation. Here are which parts of the
-input share an entry of it, its shape, its initial value, and the checks of the arguments.
+A layer holds one array for each learned parameter of an activation. Here are what it learns, the
+initial values, the penalties, and the checks of the arguments.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -16,8 +15,9 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _checks, registry
-from advact_jax._spec import Spec
+from advact_jax import _checks, constraints, initializers, registry, regularizers
+from advact_jax._spec import Spec, names_in
+from advact_jax.constraints import Constraint
 from advact_jax.regularizers import Regularizer
 
 
@@ -27,10 +27,9 @@ class Initializer(Protocol):
     def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any, /) -> Any: ...
 
 
-Axes: TypeAlias = int | Sequence[int]
-Initial: TypeAlias = ArrayLike | Initializer
-
-_LAST = -1
+Initial: TypeAlias = str | ArrayLike | Initializer
+Penalised: TypeAlias = str | Mapping[str, Any] | Regularizer | None
+Constrained: TypeAlias = str | Mapping[str, Any] | Constraint | None
 
 
 # -- the declaration ----------------------------------------------------------------------------
@@ -54,18 +53,61 @@ def initial(function: Callable[..., Any], name: str) -> float:
     return spec.defaults[name] if declared is None else declared
 
 
-def initial_values(layer: Any, function: Callable[..., Any]) -> dict[str, Any]:
-    """Return what the fields ``<parameter>_init`` of a layer hold, by parameter."""
-    names = declaration(function).parameters
-    return {name: getattr(layer, f"{name}_init") for name in names if f"{name}_init" in dir(layer)}
-
-
 class Learned(NamedTuple):
     """What a layer computes: a function, the initial values that it learns from, what is fixed."""
 
     function: Callable[..., Any]
     initial: Mapping[str, Any]
     fixed: Mapping[str, Any]
+    regularizers: Mapping[str, Regularizer]
+    constraints: Mapping[str, Constraint]
+
+    @classmethod
+    def of_fields(
+        cls, label: str, function: Callable[..., Any], values: Mapping[str, Any]
+    ) -> Learned:
+        """Read the arguments ``<parameter>_init``, ``_regularizer`` and ``_constraint``."""
+
+        def ending(suffix: str) -> dict[str, Any]:
+            names = declaration(function).parameters
+            return {key: values[key + suffix] for key in names if key + suffix in values}
+
+        return cls(
+            function,
+            ending("_init"),
+            {},
+            _penalties(label, ending("_regularizer")),
+            _constraints(label, ending("_constraint")),
+        )
+
+
+def field_names(function: Callable[..., Any], kind: type) -> tuple[str, ...]:
+    """Return the fields of a layer's class that say something of one parameter."""
+    endings = ("_init", "_regularizer", "_constraint")
+    possible = [key + end for key in declaration(function).parameters for end in endings]
+    return tuple(name for name in possible if name in dir(kind))
+
+
+def _penalties(label: str, given: Mapping[str, Any]) -> dict[str, Regularizer]:
+    return _found(label, "regularizer", regularizers.get, given)
+
+
+def _constraints(label: str, given: Mapping[str, Any]) -> dict[str, Constraint]:
+    return _found(label, "constraint", constraints.get, given)
+
+
+def _found(
+    label: str, kind: str, get: Callable[[Any], Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    found = {}
+    for key, value in given.items():
+        try:
+            made = get(value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{label}: {key}_{kind}: {error}") from None
+        if made is not None:
+            found[key] = made
+    return found
 
 
 def learnable(
@@ -73,6 +115,8 @@ def learnable(
     activation: str | Callable[..., Any],
     learn: Sequence[str] | None,
     initial_by_name: Mapping[str, Any] | None,
+    regularizer: Mapping[str, Any] | None = None,
+    constraint: Mapping[str, Any] | None = None,
 ) -> Learned:
     """Return what a layer learns of any activation, from the arguments of ``Learnable``.
 
@@ -90,12 +134,7 @@ def learnable(
             f"{layer}: expected learn to name parameters of {spec.name} that have a derivative "
             f"({', '.join(possible) or 'it has none'}), got {got}."
         )
-    given = dict(initial_by_name or {})
-    if not set(given) <= set(names):
-        raise ValueError(
-            f"{layer}: expected initial for what is learned ({', '.join(names)}), "
-            f"got it for {', '.join(map(str, given))}."
-        )
+    given = _by_parameter(layer, "initial", initial_by_name, names)
     initial_values = {}
     for name in names:
         usual_value = spec.parameters[name].initial
@@ -114,137 +153,30 @@ def learnable(
             f"{layer}: expected a value for {', '.join(sorted(missing))}, which {spec.name} has no "
             "default for. Learn it, or pass an advact_jax.Activation."
         )
-    return Learned(function, initial_values, fixed)
+    return Learned(
+        function,
+        initial_values,
+        fixed,
+        _penalties(layer, _by_parameter(layer, "regularizer", regularizer, names)),
+        _constraints(layer, _by_parameter(layer, "constraint", constraint, names)),
+    )
 
 
-# -- sharing ------------------------------------------------------------------------------------
-
-
-def as_axes(axes: Axes | None) -> Axes | None:
-    """Return a list of axes as a tuple, which can be hashed."""
-    return tuple(axes) if isinstance(axes, list | tuple) else axes
-
-
-@dataclasses.dataclass(frozen=True)
-class Sharing:
-    """Which entries of the input share a parameter.
-
-    Attributes:
-      layer: the layer's name, for messages.
-      axis: the axes that have parameters of their own, None for one scalar.
-      shared_axes: in Keras's meaning, the axes that share; where it is not None, it rules.
-    """
-
-    layer: str
-    axis: Axes | None = _LAST
-    shared_axes: Axes | None = None
-
-    def __post_init__(self) -> None:
-        if self.shared_axes is not None and self.axis != _LAST:
-            raise ValueError(
-                f"{self.layer}: expected either axis or shared_axes, "
-                f"got axis={self.axis!r} and shared_axes={self.shared_axes!r}."
-            )
-        key, axes = self._chosen()
-        listed = [self._integer(key, axis) for axis in axes]
-        if 0 in listed:
-            raise ValueError(
-                f"{self.layer}: expected {key} without axis 0, which is the batch, "
-                f"got {key}={getattr(self, key)!r}."
-            )
-
-    def _chosen(self) -> tuple[str, tuple[int, ...]]:
-        key = "axis" if self.shared_axes is None else "shared_axes"
-        value = getattr(self, key)
-        if value is None:
-            return key, ()
-        return key, tuple(value) if isinstance(value, list | tuple) else (value,)
-
-    def _integer(self, key: str, axis: Any) -> int:
-        if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-            raise TypeError(
-                f"{self.layer}: expected {key} to be an int, a tuple of ints or None, "
-                f"got {key}={getattr(self, key)!r}."
-            )
-        return axis.__index__()
-
-    def axes(self, ndim: int) -> tuple[int, ...]:
-        """Return the axes, counted from 0, of an input with ``ndim`` axes, or raise ValueError."""
-        key, axes = self._chosen()
-        given = f"{key}={getattr(self, key)!r}"
-        for axis in axes:
-            if not -ndim <= axis < ndim:
-                raise ValueError(
-                    f"{self.layer}: expected {key} within [{-ndim}, {ndim}) for an input with "
-                    f"{ndim} axes, got {given}."
-                )
-        found = tuple(axis % ndim for axis in axes)
-        if len(set(found)) != len(found):
-            raise ValueError(f"{self.layer}: expected axes that differ, got {given}.")
-        # With one axis the input is a single example, as under vmap: its axis is no batch.
-        if 0 in found and ndim > 1:
-            raise ValueError(
-                f"{self.layer}: expected {key} without the batch axis 0, "
-                f"got {given} for an input with {ndim} axes."
-            )
-        return found
-
-    def shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of a parameter for an input of this shape."""
-        if self.shared_axes is None:
-            return tuple(input_shape[axis] for axis in self.axes(len(input_shape)))
-        if not input_shape:
-            raise ValueError(f"{self.layer}: expected an input with a batch axis, got a scalar.")
-        shared = self.axes(len(input_shape))
-        return tuple(1 if i in shared else n for i, n in enumerate(input_shape) if i > 0)
-
-    def shape_of_features(self, features: int | Sequence[int] | None) -> tuple[int, ...]:
-        """Return the shape of a parameter, given the sizes that its layer was told."""
-        sizes = self._sizes(features)
-        if self.shared_axes is not None:
-            return self.shape((1, *sizes))
-        _, axes = self._chosen()
-        if len(sizes) != len(axes):
-            expected = "None" if self.axis is None else f"{len(axes)} size(s)"
-            raise ValueError(
-                f"{self.layer}: expected features to be {expected} for axis={self.axis!r}, "
-                f"got features={features!r}."
-            )
-        return sizes
-
-    def _sizes(self, features: Any) -> tuple[int, ...]:
-        if features is None:
-            return ()
-        sizes = tuple(features) if isinstance(features, list | tuple) else (features,)
-        if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in sizes):
-            raise TypeError(
-                f"{self.layer}: expected features to be an int, a tuple of ints or None, "
-                f"got features={features!r}."
-            )
-        if any(n < 1 for n in sizes):
-            raise ValueError(
-                f"{self.layer}: expected positive features, got features={features!r}."
-            )
-        return tuple(n.__index__() for n in sizes)
-
-    def spread(self, value: Array, ndim: int) -> Array:
-        """Return a parameter in a shape that broadcasts against an input with ``ndim`` axes."""
-        if self.shared_axes is not None or value.ndim == 0:
-            return value
-        axes = self.axes(ndim)
-        sizes = dict(zip(axes, value.shape, strict=True))
-        ordered = value.transpose(np.argsort(axes))
-        return ordered.reshape([sizes.get(i, 1) for i in range(min(axes), ndim)])
-
-    def check(self, name: str, held: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
-        """Raise ValueError unless a parameter of shape ``held`` fits the input."""
-        expected = self.shape(input_shape)
-        if held != expected:
-            key, _ = self._chosen()
-            raise ValueError(
-                f"{self.layer}: expected an input that fits {name} of shape {held}, got one of "
-                f"shape {input_shape}, for which {key}={getattr(self, key)!r} gives {expected}."
-            )
+def _by_parameter(layer: str, argument: str, given: Any, names: Sequence[str]) -> Mapping[str, Any]:
+    """Return an argument of ``Learnable`` that has an entry for some of what is learned."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"{layer}: expected {argument} to be a dictionary by parameter, such as "
+            f"{{{names[0]!r}: ...}}, got {_checks.describe(given)}."
+        )
+    if not set(given) <= set(names):
+        raise ValueError(
+            f"{layer}: expected {argument} for what is learned ({', '.join(names)}), "
+            f"got it for {', '.join(map(str, given))}."
+        )
+    return given
 
 
 # -- initial values and types -------------------------------------------------------------------
@@ -292,8 +224,8 @@ def initializer(
     Args:
       layer: the layer's name, for messages.
       parameter: the parameter's name.
-      given: the initial value, a number or an array that broadcasts to the parameter's shape, or
-        an initializer.
+      given: the initial value, a number or an array that broadcasts to the parameter's shape; an
+        initializer, or Keras's name of one; or the name of a framework, whose value it then is.
       function: the activation, whose declaration tells the parameter's domain.
       unbox: takes an array out of the metadata that an initializer of the framework adds.
 
@@ -301,14 +233,24 @@ def initializer(
       TypeError: if ``given`` is none of these; raised here, before any parameter is made.
       ValueError: if a value is outside the domain (here), or a shape is wrong (in the call).
     """
+    argument = f"{parameter}_init"
     if isinstance(given, Constant):
         given = given.value
+    if isinstance(given, str) and given in registry.DIALECTS:
+        given = _initial_in(layer, argument, given, function, parameter)
+    if isinstance(given, str | Mapping):
+        try:
+            given = initializers.get(given)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"{layer}: {argument}: {error} A framework's own value has the name of the "
+                f"framework: {', '.join(registry.DIALECTS)}."
+            ) from None
     if callable(given):
         return _checked(layer, parameter, given, unbox)
-    argument = f"{parameter}_init"
     if isinstance(given, bool) or not _checks.is_array_like(given):
         raise TypeError(
-            f"{layer}: expected {argument} to be a number, an array or an initializer "
+            f"{layer}: expected {argument} to be a number, an array, a name or an initializer "
             f"(a function of key, shape and dtype), got {_checks.describe(given)}."
         )
     value = _checks.real(layer, argument, given)
@@ -321,6 +263,25 @@ def initializer(
             raise _wrong_shape(layer, argument, shape, value.shape) from None
 
     return constant
+
+
+def _initial_in(
+    layer: str, argument: str, dialect: str, function: Callable[..., Any], parameter: str
+) -> float:
+    """Return the initial value that a parameter has in another library."""
+    spec = declaration(function)
+    declared = spec.parameters[parameter].initial_in.get(dialect)
+    if declared is not None:
+        return declared
+    names = names_in(spec, dialect)
+    if not names:
+        raise ValueError(
+            f"{layer}: expected {argument} to name a framework that has {spec.name}, "
+            f"got {dialect!r}."
+        )
+    # A layer's name starts with a capital letter; where there is one, its default counts.
+    ordered = sorted(names, key=lambda name: not name.name[:1].isupper())
+    return ordered[0].defaults.get(parameter, initial(function, parameter))
 
 
 def _checked(
@@ -360,6 +321,25 @@ def _check_domain(layer: str, argument: str, value: Array, domain: str) -> None:
             f"{layer}: expected {argument} to be {expected}, got "
             f"{numbers if numbers.size < 8 else _checks.describe(value)}."
         )
+
+
+def needs_key(given: Any) -> bool:
+    """Tell whether an initial value may be random: an initializer, or the name of one."""
+    if isinstance(given, str):
+        return given.lower() not in (*registry.DIALECTS, "zeros", "ones", "constant")
+    return callable(given) or isinstance(given, Mapping)
+
+
+def check_sharding(layer: str, sharding: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless there is a mesh axis or None for each axis of a parameter."""
+    if not isinstance(sharding, tuple) or len(sharding) != len(shape):
+        raise ValueError(
+            f"{layer}: expected sharding to be a tuple with the name of a mesh axis, or None, for "
+            f"each axis of a parameter of shape {shape}, got {sharding!r}."
+        )
+
+
+# -- types --------------------------------------------------------------------------------------
 
 
 def check_types(layer: str, dtype: Any, param_dtype: Any) -> None:

@@ -45,6 +45,7 @@ class Parameter:
         derive it from the formula.
       domain: the values for which the definition makes sense: "real", "nonnegative" or "positive".
       initial: the usual initial value where the parameter is learned.
+      initial_in: the initial values of layers elsewhere, by dialect, where they differ.
       learned: whether the literature learns it.
       differentiable: False where the derivative is zero or a jump; it is then 0.
       samples: values at which the contracts are checked, beside the default.
@@ -53,6 +54,7 @@ class Parameter:
     partial: Formula | None = None
     domain: str = "real"
     initial: float | None = None
+    initial_in: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     learned: bool = False
     differentiable: bool = True
     samples: tuple[float, ...] = ()

@@ -219,6 +219,7 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> Array:
         "alpha": Parameter(
             partial=lambda x, alpha: jnp.where(x >= 0, 0, x),
             initial=0.25,
+            initial_in={"keras": 0.0, "flax": 0.01},
             learned=True,
             samples=(0.25, -0.5),
         )

@@ -6,7 +6,12 @@ and gradients.
 
 All take the same arguments:
 
-* ``<parameter>_init``: the initial value, a number, an array or an initializer.
+* ``<parameter>_init``: the initial value: a number, an array, an initializer, Keras's name of one
+  ("zeros"), or the name of a framework, whose initial value it then is ("keras", "torch", "flax").
+* ``<parameter>_regularizer``: a penalty on the parameter, a sum over its entries. It goes to the
+  collection "losses" of ``model.apply(..., mutable=["losses"])``, which `regularization_loss` sums.
+* ``<parameter>_constraint``: what the parameter must fulfil, such as "non_neg".
+  `advact_jax.optim.project` sees to it after each step.
 * ``axis``: the axis or axes with a parameter for each entry. The default, the last axis, gives one
   parameter per channel, so the number of parameters does not depend on the spatial size.
   ``axis=None`` gives one for the whole layer.
@@ -15,6 +20,7 @@ All take the same arguments:
   parameter of shape (1, 1, channels), ``shared_axes=()`` one parameter per unit.
 * ``dtype``: the type of computation and of the output; None is the input's.
 * ``param_dtype``: the type of the parameters.
+* ``sharding``: for each axis of a parameter the name of a mesh axis, or None.
 
 The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
 """

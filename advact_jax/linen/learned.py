@@ -10,12 +10,16 @@ from flax import linen as nn
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _modules
-from advact_jax._modules import Axes, Initial
+from advact_jax import _modules, _sharing
+from advact_jax._docstrings import documented
+from advact_jax._modules import Constrained, Initial, Penalised
 from advact_jax._modules import initial as _initial
+from advact_jax._sharing import Axes, Sharing
+from advact_jax.constraints import Constraint
 from advact_jax.functions.rectifiers import prelu
 from advact_jax.functions.self_gated import silu
 from advact_jax.functions.softplus import parametric_softplus
+from advact_jax.linen import losses
 
 
 class _Learned(nn.Module, kw_only=True):
@@ -25,27 +29,29 @@ class _Learned(nn.Module, kw_only=True):
     shared_axes: Axes | None = None
     dtype: Any = None
     param_dtype: Any = jnp.float32
+    sharding: tuple[str | None, ...] | None = None
 
     _function: ClassVar[Callable[..., Array]]
 
     def __post_init__(self) -> None:
-        self.axis = _modules.as_axes(self.axis)
-        self.shared_axes = _modules.as_axes(self.shared_axes)
+        self.axis = _sharing.as_axes(self.axis)
+        self.shared_axes = _sharing.as_axes(self.shared_axes)
         self._prepare()
         super().__post_init__()
-        _modules.Sharing(self._label(), self.axis, self.shared_axes)
+        self._shared()
         _modules.check_types(self._label(), self.dtype, self.param_dtype)
-        self._initializers()
+        self._initializers(self._learned())
 
     @nn.nowrap
     def _prepare(self) -> None:
-        for key, value in self._learned().initial.items():
-            setattr(self, f"{key}_init", _modules.as_field(value))
+        for key in _modules.field_names(self._function, type(self)):
+            setattr(self, key, _modules.as_field(getattr(self, key)))
 
     @nn.nowrap
     def _learned(self) -> _modules.Learned:
-        values = _modules.initial_values(self, self._function)
-        return _modules.Learned(self._function, values, {})
+        names = _modules.field_names(self._function, type(self))
+        values = {name: getattr(self, name) for name in names}
+        return _modules.Learned.of_fields(self._label(), self._function, values)
 
     @nn.nowrap
     def _label(self) -> str:
@@ -53,12 +59,25 @@ class _Learned(nn.Module, kw_only=True):
         return f"{kind} {self.name!r}" if self.name else kind
 
     @nn.nowrap
-    def _initializers(self) -> dict[str, _modules.Initializer]:
-        function, given, _ = self._learned()
+    def _shared(self) -> Sharing:
+        return Sharing(self._label(), self.axis, self.shared_axes)
+
+    @nn.nowrap
+    def _initializers(self, learned: _modules.Learned) -> dict[str, _modules.Initializer]:
         return {
-            key: _modules.initializer(self._label(), key, value, function, nn.meta.unbox)
-            for key, value in given.items()
+            key: _modules.initializer(self._label(), key, value, learned.function, nn.meta.unbox)
+            for key, value in learned.initial.items()
         }
+
+    @property
+    def activation_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters, all of which belong to an activation."""
+        return tuple(self._learned().initial)
+
+    @nn.nowrap
+    def parameter_constraints(self) -> dict[str, Constraint]:
+        """Return the constraints of the parameters that have one."""
+        return dict(self._learned().constraints)
 
     @nn.compact
     def __call__(self, x: ArrayLike) -> Array:
@@ -74,20 +93,24 @@ class _Learned(nn.Module, kw_only=True):
           ValueError: if ``x`` has no such axes, or does not fit the parameters.
           TypeError: if ``x`` is not an array of real numbers.
         """
-        label = self._label()
-        sharing = _modules.Sharing(label, self.axis, self.shared_axes)
-        x = _modules.as_input(label, x, self.dtype)
+        sharing, learned = self._shared(), self._learned()
+        x = _modules.as_input(sharing.layer, x, self.dtype)
+        shape = sharing.shape(x.shape)
         parameters = {}
-        for key, make in self._initializers().items():
+        for key, make in self._initializers(learned).items():
             if self.has_variable("params", key):
                 held = nn.meta.unbox(self.get_variable("params", key))
                 sharing.check(key, jnp.shape(held), x.shape)
-            value = self.param(key, make, sharing.shape(x.shape), self.param_dtype)
+            if self.sharding is not None:
+                _modules.check_sharding(sharing.layer, self.sharding, shape)
+                make = nn.with_partitioning(make, self.sharding)
+            value = self.param(key, make, shape, self.param_dtype)
+            losses.add_parameter_loss(self, key, learned.regularizers.get(key), value)
             parameters[key] = sharing.spread(value, x.ndim)
-        function, _, fixed = self._learned()
-        return function(x, **fixed, **parameters)
+        return learned.function(x, **learned.fixed, **parameters)
 
 
+@documented
 class Learnable(_Learned):
     r"""Any elementwise activation, with any of its parameters learned.
 
@@ -95,14 +118,13 @@ class Learnable(_Learned):
       activation: a name, a function declared with `advact_jax.activation`, or an
         `advact_jax.Activation`, whose other parameters stay as they are.
       learn: the names of the parameters to learn; None for those that usually are.
-      initial: initial values by parameter: a number, an array or an initializer. Without one, the
-        value that the `advact_jax.Activation` has, or the usual one.
-      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
-        default, the channels: the spatial size does not matter.
-      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
-        that share parameters; all others have their own. () gives one per unit.
-      dtype: type of computation and output; None is the input's.
-      param_dtype: type of the parameters.
+      initial: initial values by parameter: numbers, arrays, initializers, Keras's names of them, or
+        the name of a framework ("keras", "torch", ...). Without one, the value that the
+        `advact_jax.Activation` has, or the usual one.
+      regularizer: penalties by parameter, as in `advact_jax.regularizers`.
+      constraint: constraints by parameter, as in `advact_jax.constraints`.
+      <axes>
+      <others>
 
     Raises:
       ValueError: if a parameter is unknown, has no derivative or no initial value; and as the other
@@ -121,19 +143,29 @@ class Learnable(_Learned):
     activation: str | Callable[..., Any]
     learn: str | Sequence[str] | None = None
     initial: Mapping[str, Initial] | None = None
+    regularizer: Mapping[str, Penalised] | None = None
+    constraint: Mapping[str, Constrained] | None = None
 
     @nn.nowrap
     def _prepare(self) -> None:
         self.learn = tuple(self.learn) if isinstance(self.learn, list) else self.learn
-        if self.initial is not None:
+        if isinstance(self.initial, Mapping):
             fields = {key: _modules.as_field(value) for key, value in self.initial.items()}
             self.initial = fields
 
     @nn.nowrap
     def _learned(self) -> _modules.Learned:
-        return _modules.learnable(self._label(), self.activation, self.learn, self.initial)
+        return _modules.learnable(
+            self._label(),
+            self.activation,
+            self.learn,
+            self.initial,
+            self.regularizer,
+            self.constraint,
+        )
 
 
+@documented
 class PReLU(_Learned, kw_only=True):
     r"""Parametric rectified linear unit, whose slope for negative input is learned.
 
@@ -146,18 +178,12 @@ class PReLU(_Learned, kw_only=True):
     one slope per unit and starts at 0 (``shared_axes=(), alpha_init=0.0``).
 
     Args:
-      alpha_init: initial slope: a number, an array or an initializer. 0.25 as in the paper.
-      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
-        default, the channels: the spatial size does not matter.
-      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
-        that share parameters; all others have their own. () gives one per unit.
-      dtype: type of computation and output; None is the input's.
-      param_dtype: type of the parameter.
+      <alpha: slope>
+      <axes>
+      <others>
 
     Raises:
-      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
-        an initial value has the wrong shape; if the input does not fit the parameter.
-      TypeError: if an argument is of the wrong type.
+      <raises>
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -176,8 +202,11 @@ class PReLU(_Learned, kw_only=True):
 
     _function = staticmethod(prelu)
     alpha_init: Initial = _initial(prelu, "alpha")
+    alpha_regularizer: Penalised = None
+    alpha_constraint: Constrained = None
 
 
+@documented
 class ParametricSoftplus(_Learned, kw_only=True):
     r"""Softplus whose height and sharpness are learned.
 
@@ -187,19 +216,13 @@ class ParametricSoftplus(_Learned, kw_only=True):
     values give the slope ``alpha * beta = 1`` for large input, and a start close to ReLU.
 
     Args:
-      alpha_init: initial height: a number, an array or an initializer.
-      beta_init: initial sharpness: a number, an array or an initializer.
-      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
-        default, the channels: the spatial size does not matter.
-      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
-        that share parameters; all others have their own. () gives one per unit.
-      dtype: type of computation and output; None is the input's.
-      param_dtype: type of the parameters.
+      <alpha: height>
+      <beta: sharpness>
+      <axes>
+      <others>
 
     Raises:
-      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
-        an initial value has the wrong shape; if the input does not fit the parameters.
-      TypeError: if an argument is of the wrong type.
+      <raises>
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -216,9 +239,14 @@ class ParametricSoftplus(_Learned, kw_only=True):
 
     _function = staticmethod(parametric_softplus)
     alpha_init: Initial = _initial(parametric_softplus, "alpha")
+    alpha_regularizer: Penalised = None
+    alpha_constraint: Constrained = None
     beta_init: Initial = _initial(parametric_softplus, "beta")
+    beta_regularizer: Penalised = None
+    beta_constraint: Constrained = None
 
 
+@documented
 class Swish(_Learned, kw_only=True):
     r"""Swish whose sharpness is learned.
 
@@ -228,18 +256,12 @@ class Swish(_Learned, kw_only=True):
     the identity, and a large ``beta`` nearly ReLU.
 
     Args:
-      beta_init: initial sharpness: a number, an array or an initializer.
-      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
-        default, the channels: the spatial size does not matter.
-      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
-        that share parameters; all others have their own. () gives one per unit.
-      dtype: type of computation and output; None is the input's.
-      param_dtype: type of the parameter.
+      <beta: sharpness>
+      <axes>
+      <others>
 
     Raises:
-      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
-        an initial value has the wrong shape; if the input does not fit the parameter.
-      TypeError: if an argument is of the wrong type.
+      <raises>
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -255,3 +277,5 @@ class Swish(_Learned, kw_only=True):
 
     _function = staticmethod(silu)
     beta_init: Initial = _initial(silu, "beta")
+    beta_regularizer: Penalised = None
+    beta_constraint: Constrained = None

@@ -9,7 +9,12 @@ tells their sizes:
 
 * ``features``: the number of channels; with several axes, their sizes in that order; with
   ``shared_axes``, the shape of the input without the batch; with ``axis=None``, nothing.
-* ``<parameter>_init``: the initial value, a number, an array or an initializer.
+* ``<parameter>_init``: the initial value: a number, an array, an initializer, Keras's name of one
+  ("zeros"), or the name of a framework, whose initial value it then is ("keras", "torch", "flax").
+* ``<parameter>_regularizer``: a penalty on the parameter, a sum over its entries. A call puts it in
+  a `RegularizationLoss`; `regularization_loss` sums those of a model.
+* ``<parameter>_constraint``: what the parameter must fulfil, such as "non_neg".
+  `advact_jax.optim.project` sees to it after each step.
 * ``axis``: the axis or axes with a parameter for each entry. The default, the last axis, gives one
   parameter per channel, so the number of parameters does not depend on the spatial size.
   ``axis=None`` gives one for the whole layer.
@@ -18,6 +23,7 @@ tells their sizes:
   parameter of shape (1, 1, channels), ``shared_axes=()`` one parameter per unit.
 * ``dtype``: the type of computation and of the output; None is the input's.
 * ``param_dtype``: the type of the parameters.
+* ``sharding``: for each axis of a parameter the name of a mesh axis, or None.
 * ``rngs``: needed only where an initializer is random.
 
 The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.

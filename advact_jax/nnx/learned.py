@@ -13,12 +13,16 @@ from flax import nnx
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _modules
-from advact_jax._modules import Axes, Initial
+from advact_jax import _modules, _sharing
+from advact_jax._docstrings import documented
+from advact_jax._modules import Constrained, Initial, Penalised
 from advact_jax._modules import initial as _initial
+from advact_jax._sharing import Axes, Sharing
+from advact_jax.constraints import Constraint
 from advact_jax.functions.rectifiers import prelu
 from advact_jax.functions.self_gated import silu
 from advact_jax.functions.softplus import parametric_softplus
+from advact_jax.nnx import losses
 
 M = TypeVar("M", bound="_Base")
 
@@ -26,7 +30,7 @@ M = TypeVar("M", bound="_Base")
 @dataclass_transform(kw_only_default=True, field_specifiers=(dataclasses.field,))
 def _layer(kind: type[M]) -> type[M]:
     """Make the constructor from the fields; equality and repr stay those of nnx."""
-    made = dataclasses.dataclass(kw_only=True, eq=False, repr=False)(kind)
+    made = dataclasses.dataclass(kw_only=True, eq=False, repr=False)(documented(kind))
     # The metaclass of nnx hides the constructor's arguments from help().
     _, *arguments = inspect.signature(made.__init__).parameters.values()
     made.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
@@ -50,6 +54,8 @@ class _Base(nnx.Module):
     shared_axes: Axes | None = None
     dtype: Any = None
     param_dtype: Any = jnp.float32
+    sharding: tuple[str | None, ...] | None = None
+    penalty: losses.RegularizationLoss | None = _made()
     rngs: InitVar[nnx.Rngs | None] = None
 
     def _make(
@@ -60,21 +66,38 @@ class _Base(nnx.Module):
     ) -> None:
         """Check the arguments and make the parameters."""
         label = type(self).__name__
-        self.axis = _modules.as_axes(self.axis)
-        self.shared_axes = _modules.as_axes(self.shared_axes)
+        self.axis = _sharing.as_axes(self.axis)
+        self.shared_axes = _sharing.as_axes(self.shared_axes)
         _modules.check_types(label, self.dtype, self.param_dtype)
-        shape = self._sharing().shape_of_features(features)
+        shape = self._shared().shape_of_features(features)
         for name, given in learned.initial.items():
             make = _modules.initializer(label, name, given, learned.function, _unbox)
-            key = _key(label, name, rngs) if callable(given) else None
+            key = _key(label, name, rngs) if _modules.needs_key(given) else None
+            if self.sharding is not None:
+                _modules.check_sharding(label, self.sharding, shape)
+                make = nnx.with_partitioning(make, self.sharding)
             setattr(self, name, nnx.Param(make(key, shape, self.param_dtype)))
+        self.penalty = losses.no_loss(*learned.regularizers.values())
+        # Static to nnx: functions, and numbers in tuples.
+        self._learned = (
+            learned.function,
+            tuple(learned.initial),
+            tuple(learned.fixed.items()),
+            tuple(learned.regularizers.items()),
+            tuple(learned.constraints.items()),
+        )
 
-    def _sharing(self) -> _modules.Sharing:
-        return _modules.Sharing(type(self).__name__, self.axis, self.shared_axes)
+    def _shared(self) -> Sharing:
+        return Sharing(type(self).__name__, self.axis, self.shared_axes)
 
-    def _computed(self) -> tuple[Callable[..., Array], Mapping[str, Any], Sequence[str]]:
-        """Return the function, what is fixed of it, and the names of what is learned."""
-        raise NotImplementedError
+    @property
+    def activation_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters, all of which belong to an activation."""
+        return self._learned[1]
+
+    def parameter_constraints(self) -> dict[str, Constraint]:
+        """Return the constraints of the parameters that have one."""
+        return dict(self._learned[4])
 
     def __call__(self, x: ArrayLike) -> Array:
         """Apply the activation, with the parameters that the layer keeps.
@@ -89,15 +112,20 @@ class _Base(nnx.Module):
           ValueError: if ``x`` has no such axes, or does not fit the parameters.
           TypeError: if ``x`` is not an array of real numbers.
         """
-        sharing = self._sharing()
+        sharing = self._shared()
         x = _modules.as_input(sharing.layer, x, self.dtype)
-        function, fixed, names = self._computed()
+        function, names, fixed, regularizers, _ = self._learned
         parameters = {}
         for name in names:
             value = getattr(self, name)[...]
             sharing.check(name, value.shape, x.shape)
             parameters[name] = sharing.spread(value, x.ndim)
-        return function(x, **fixed, **parameters)
+        if self.penalty is not None:
+            self.penalty[...] = sum(
+                losses.parameter_penalty(self, name, regularizer, getattr(self, name)[...])
+                for name, regularizer in regularizers
+            )
+        return function(x, **dict(fixed), **parameters)
 
 
 @_layer
@@ -112,16 +140,13 @@ class _Learned(_Base):
 
     _function: ClassVar[Callable[..., Array]]
 
-    def __post_init__(self, rngs: nnx.Rngs | None, *initial_values: Initial) -> None:
-        self.features = _modules.as_axes(self.features)
-        values = dict(zip(self._names(), initial_values, strict=True))
-        self._make(_modules.Learned(self._function, values, {}), self.features, rngs)
-
-    def _names(self) -> Sequence[str]:
-        return tuple(_modules.initial_values(type(self), self._function))
-
-    def _computed(self) -> tuple[Callable[..., Array], Mapping[str, Any], Sequence[str]]:
-        return self._function, {}, self._names()
+    def __post_init__(self, rngs: nnx.Rngs | None, *given: Any) -> None:
+        self.features = _sharing.as_axes(self.features)
+        names = _modules.field_names(self._function, type(self))
+        values = dict(zip(names, given, strict=True))
+        label = type(self).__name__
+        learned = _modules.Learned.of_fields(label, self._function, values)
+        self._make(learned, self.features, rngs)
 
 
 @_layer
@@ -131,17 +156,15 @@ class Learnable(_Base):
     Args:
       activation: a name, a function declared with `advact_jax.activation`, or an
         `advact_jax.Activation`, whose other parameters stay as they are.
-      features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
-        the input without the batch; None with ``axis=None``.
+      <features>
       learn: the names of the parameters to learn; None for those that usually are.
-      initial: initial values by parameter: a number, an array or an initializer. Without one, the
-        value that the `advact_jax.Activation` has, or the usual one.
-      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
-        default, the channels: the spatial size does not matter.
-      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
-        that share parameters; all others have their own. () gives one per unit.
-      dtype: type of computation and output; None is the input's.
-      param_dtype: type of the parameters.
+      initial: initial values by parameter: numbers, arrays, initializers, Keras's names of them, or
+        the name of a framework ("keras", "torch", ...). Without one, the value that the
+        `advact_jax.Activation` has, or the usual one.
+      regularizer: penalties by parameter, as in `advact_jax.regularizers`.
+      constraint: constraints by parameter, as in `advact_jax.constraints`.
+      <axes>
+      <others>
       rngs: random streams, needed only where an initializer is given.
 
     Raises:
@@ -160,20 +183,22 @@ class Learnable(_Base):
     features: int | Sequence[int] | None = dataclasses.field(default=None, kw_only=False)
     learn: str | Sequence[str] | None = None
     initial: InitVar[Mapping[str, Initial] | None] = None
+    regularizer: InitVar[Mapping[str, Penalised] | None] = None
+    constraint: InitVar[Mapping[str, Constrained] | None] = None
 
     def __post_init__(
-        self, rngs: nnx.Rngs | None, initial: Mapping[str, Initial] | None = None
+        self,
+        rngs: nnx.Rngs | None,
+        initial: Mapping[str, Initial] | None = None,
+        regularizer: Mapping[str, Penalised] | None = None,
+        constraint: Mapping[str, Constrained] | None = None,
     ) -> None:
-        self.features = _modules.as_axes(self.features)
-        learned = _modules.learnable(type(self).__name__, self.activation, self.learn, initial)
+        self.features = _sharing.as_axes(self.features)
+        learned = _modules.learnable(
+            type(self).__name__, self.activation, self.learn, initial, regularizer, constraint
+        )
         self.learn = tuple(learned.initial)
-        # Static to nnx: a function, and numbers in a tuple.
-        self._fixed = (learned.function, tuple(learned.fixed.items()))
         self._make(learned, self.features, rngs)
-
-    def _computed(self) -> tuple[Callable[..., Array], Mapping[str, Any], Sequence[str]]:
-        function, fixed = self._fixed
-        return function, dict(fixed), self.learn or ()
 
 
 def _key(label: str, name: str, rngs: nnx.Rngs | None) -> Array:
@@ -198,21 +223,14 @@ class PReLU(_Learned):
     one slope per unit and starts at 0 (``shared_axes=(), alpha_init=0.0``).
 
     Args:
-      features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
-        the input without the batch; None with ``axis=None``.
-      alpha_init: initial slope: a number, an array or an initializer. 0.25 as in the paper.
-      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
-        default, the channels: the spatial size does not matter.
-      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
-        that share parameters; all others have their own. () gives one per unit.
-      dtype: type of computation and output; None is the input's.
-      param_dtype: type of the parameter.
+      <features>
+      <alpha: slope>
+      <axes>
+      <others>
       rngs: random streams, needed only where an initializer is given.
 
     Raises:
-      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
-        an initial value has the wrong shape; if the input does not fit the parameter.
-      TypeError: if an argument is of the wrong type.
+      <raises>
 
     Example:
       >>> import jax.numpy as jnp
@@ -230,6 +248,8 @@ class PReLU(_Learned):
     _function = staticmethod(prelu)
     alpha: nnx.Param = _made()
     alpha_init: InitVar[Initial] = _initial(prelu, "alpha")
+    alpha_regularizer: InitVar[Penalised] = None
+    alpha_constraint: InitVar[Constrained] = None
 
 
 @_layer
@@ -242,22 +262,15 @@ class ParametricSoftplus(_Learned):
     values give the slope ``alpha * beta = 1`` for large input, and a start close to ReLU.
 
     Args:
-      features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
-        the input without the batch; None with ``axis=None``.
-      alpha_init: initial height: a number, an array or an initializer.
-      beta_init: initial sharpness: a number, an array or an initializer.
-      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
-        default, the channels: the spatial size does not matter.
-      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
-        that share parameters; all others have their own. () gives one per unit.
-      dtype: type of computation and output; None is the input's.
-      param_dtype: type of the parameters.
+      <features>
+      <alpha: height>
+      <beta: sharpness>
+      <axes>
+      <others>
       rngs: random streams, needed only where an initializer is given.
 
     Raises:
-      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
-        an initial value has the wrong shape; if the input does not fit the parameters.
-      TypeError: if an argument is of the wrong type.
+      <raises>
 
     Example:
       >>> from advact_jax import nnx
@@ -273,8 +286,12 @@ class ParametricSoftplus(_Learned):
     _function = staticmethod(parametric_softplus)
     alpha: nnx.Param = _made()
     alpha_init: InitVar[Initial] = _initial(parametric_softplus, "alpha")
+    alpha_regularizer: InitVar[Penalised] = None
+    alpha_constraint: InitVar[Constrained] = None
     beta: nnx.Param = _made()
     beta_init: InitVar[Initial] = _initial(parametric_softplus, "beta")
+    beta_regularizer: InitVar[Penalised] = None
+    beta_constraint: InitVar[Constrained] = None
 
 
 @_layer
@@ -287,21 +304,14 @@ class Swish(_Learned):
     the identity, and a large ``beta`` nearly ReLU.
 
     Args:
-      features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
-        the input without the batch; None with ``axis=None``.
-      beta_init: initial sharpness: a number, an array or an initializer.
-      axis: the axis or axes with a parameter for each entry; None for one scalar. The last axis by
-        default, the channels: the spatial size does not matter.
-      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
-        that share parameters; all others have their own. () gives one per unit.
-      dtype: type of computation and output; None is the input's.
-      param_dtype: type of the parameter.
+      <features>
+      <beta: sharpness>
+      <axes>
+      <others>
       rngs: random streams, needed only where an initializer is given.
 
     Raises:
-      ValueError: if the axes are wrong or repeated, are the batch axis, or both kinds are given; if
-        an initial value has the wrong shape; if the input does not fit the parameter.
-      TypeError: if an argument is of the wrong type.
+      <raises>
 
     Example:
       >>> from advact_jax import nnx
@@ -316,3 +326,5 @@ class Swish(_Learned):
     _function = staticmethod(silu)
     beta: nnx.Param = _made()
     beta_init: InitVar[Initial] = _initial(silu, "beta")
+    beta_regularizer: InitVar[Penalised] = None
+    beta_constraint: InitVar[Constrained] = None

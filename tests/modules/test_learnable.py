@@ -363,7 +363,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], Any, type[Exception], str]] = {
     "both": ({"axis": 1, "shared_axes": (2,)}, 3, ValueError, "either axis or shared_axes"),
     "axis no int": ({"axis": 1.5}, 3, TypeError, "axis to be an int.*1.5"),
     "axis bool": ({"axis": True}, 3, TypeError, "axis to be an int.*True"),
-    "string as value": ({"alpha_init": "no"}, 3, TypeError, "alpha_init.*number.*str 'no'"),
+    "unknown name": ({"alpha_init": "no"}, 3, ValueError, "alpha_init: .*initializer, got 'no'"),
     "bool as value": ({"alpha_init": True}, 3, TypeError, "alpha_init.*number.*True"),
     "complex value": ({"alpha_init": 1j}, 3, TypeError, "alpha_init.*real"),
     "value not finite": ({"alpha_init": np.inf}, 3, ValueError, "alpha_init to be finite.*inf"),
@@ -446,7 +446,7 @@ def test_each_layer_declares_and_documents_its_arguments(module):
             {k for k, p in function.spec.parameters.items() if p.learned} if function else set()
         )
         assert initial == {f"{parameter}_init" for parameter in learned}
-        for argument in fields - learned - {"parent", "name"}:
+        for argument in fields - learned - {"parent", "name", "penalty"}:
             assert f"\n  {argument}: " in (inspect.getdoc(kind) or "")
 
 
