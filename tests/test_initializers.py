@@ -80,6 +80,17 @@ def test_known_backward_gains() -> None:
     )
 
 
+def test_a_gain_is_right_where_gauss_hermite_alone_misses_the_kinks() -> None:
+    nodes, weights = np.polynomial.hermite_e.hermegauss(100)
+    weights = weights / math.sqrt(2 * math.pi)
+    smooth = float(np.sum(weights * np.tanh(nodes) ** 2))
+    assert initializers.gain("tanh") ** -2 == pytest.approx(smooth, rel=1e-12)
+    within = math.erf(1 / math.sqrt(2))  # The share of a normal variable within [-1, 1].
+    assert initializers.gain("hard_tanh", backward=True) ** -2 == pytest.approx(within, rel=1e-12)
+    alone = float(np.sum(weights * (np.abs(nodes) < 1)))
+    assert abs(alone - within) > 0.02
+
+
 @pytest.mark.parametrize("name", catalog.elementwise())
 def test_gains_agree_with_a_sample(name: str) -> None:
     if name == "step":
