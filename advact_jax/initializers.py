@@ -126,8 +126,8 @@ def gain(
 
     where z is standard normal. It is the square root of 2 for relu, of 2 / (1 + a²) for a leaky
     rectifier of slope a, both ways, and 1 forward for selu. For tanh it is 1.59, where the rule of
-    thumb has 5/3. The integral is a Gauss quadrature on the pieces between the kinks of the function:
-    a single Gauss-Hermite rule is as good where there is no kink or one at 0, but misses others.
+    thumb has 5/3. The integral is a Gauss quadrature on each piece between the function's kinks: a
+    single Gauss-Hermite rule is as good where there is no kink or one at 0, but misses others.
 
     Args:
       activation: a name, a function declared with `advact_jax.activation`, or an

@@ -81,7 +81,7 @@ def test_known_backward_gains() -> None:
 
 
 def test_a_gain_is_right_where_gauss_hermite_alone_misses_the_kinks() -> None:
-    nodes, weights = np.polynomial.hermite_e.hermegauss(100)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(200)
     weights = weights / math.sqrt(2 * math.pi)
     smooth = float(np.sum(weights * np.tanh(nodes) ** 2))
     assert initializers.gain("tanh") ** -2 == pytest.approx(smooth, rel=1e-12)
