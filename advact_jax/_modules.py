@@ -6,7 +6,7 @@ initial values, the penalties, and the checks of the arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
@@ -79,6 +79,14 @@ class Learned(NamedTuple):
             _penalties(label, ending("_regularizer")),
             _constraints(label, ending("_constraint")),
         )
+
+
+def at_initial_values(
+    function: Callable[..., Any], names: Iterable[str], fixed: Mapping[str, Any]
+) -> registry.Activation:
+    """Return the activation with its usual initial values in place of what is learned."""
+    usual = {name: initial(function, name) for name in names}
+    return registry.Activation(function, **{**fixed, **usual})
 
 
 def field_names(function: Callable[..., Any], kind: type) -> tuple[str, ...]:

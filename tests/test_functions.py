@@ -198,22 +198,23 @@ assert before == {k: v for k, v in jax.config.values.items()}
 
 LAYERS = [
     {"_checks", "_coefficients"},
-    {"constraints", "regularizers"},
+    {"constraints", "regularizers", "_masks"},
     {"_numerics"},
     {"_spec"},
     {"_rows"},
     {f"functions.{name}" for name in catalog.FAMILIES},
     {"catalog", "accuracy"},
     {"registry", "testing"},
-    {"layers", "initializers"},
+    {"layers.activations", "layers.shapes", "initializers"},
     {"_sharing", "_docstrings", "_modules"},
-    {"linen.losses", "nnx.losses"},
+    {"_core", "linen.losses", "nnx.losses"},
     {"linen.learned", "nnx.learned"},
+    {"linen.core", "nnx.core"},
     {"__main__"},
 ]
 
 
-PACKAGES = ("functions", "linen", "nnx")
+PACKAGES = ("functions", "layers", "linen", "nnx")
 
 
 def test_imports_go_downward_only() -> None:

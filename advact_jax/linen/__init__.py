@@ -25,6 +25,12 @@ All take the same arguments:
 The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
 """
 
+from advact_jax.linen.core import ActivityRegularization as ActivityRegularization
+from advact_jax.linen.core import AlphaDropout as AlphaDropout
+from advact_jax.linen.core import Dense as Dense
+from advact_jax.linen.core import Dropout as Dropout
+from advact_jax.linen.core import MaskedRNN as MaskedRNN
+from advact_jax.linen.core import MaxoutDense as MaxoutDense
 from advact_jax.linen.learned import Learnable as Learnable
 from advact_jax.linen.learned import ParametricSoftplus as ParametricSoftplus
 from advact_jax.linen.learned import PReLU as PReLU

@@ -20,6 +20,7 @@ from advact_jax.functions.rectifiers import prelu
 from advact_jax.functions.self_gated import silu
 from advact_jax.functions.softplus import parametric_softplus
 from advact_jax.linen import losses
+from advact_jax.registry import Activation
 
 
 class _Learned(nn.Module, kw_only=True):
@@ -73,6 +74,12 @@ class _Learned(nn.Module, kw_only=True):
     def activation_parameters(self) -> tuple[str, ...]:
         """The names of the parameters, all of which belong to an activation."""
         return tuple(self._learned().initial)
+
+    @nn.nowrap
+    def initial_activation(self) -> Activation:
+        """Return the activation at its usual initial values."""
+        learned = self._learned()
+        return _modules.at_initial_values(learned.function, learned.initial, learned.fixed)
 
     @nn.nowrap
     def parameter_constraints(self) -> dict[str, Constraint]:

@@ -29,6 +29,12 @@ tells their sizes:
 The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
 """
 
+from advact_jax.nnx.core import ActivityRegularization as ActivityRegularization
+from advact_jax.nnx.core import AlphaDropout as AlphaDropout
+from advact_jax.nnx.core import Dense as Dense
+from advact_jax.nnx.core import Dropout as Dropout
+from advact_jax.nnx.core import MaskedRNN as MaskedRNN
+from advact_jax.nnx.core import MaxoutDense as MaxoutDense
 from advact_jax.nnx.learned import Learnable as Learnable
 from advact_jax.nnx.learned import ParametricSoftplus as ParametricSoftplus
 from advact_jax.nnx.learned import PReLU as PReLU

@@ -23,6 +23,7 @@ from advact_jax.functions.rectifiers import prelu
 from advact_jax.functions.self_gated import silu
 from advact_jax.functions.softplus import parametric_softplus
 from advact_jax.nnx import losses
+from advact_jax.registry import Activation
 
 M = TypeVar("M", bound="_Base")
 
@@ -94,6 +95,11 @@ class _Base(nnx.Module):
     def activation_parameters(self) -> tuple[str, ...]:
         """The names of the parameters, all of which belong to an activation."""
         return self._learned[1]
+
+    def initial_activation(self) -> Activation:
+        """Return the activation at its usual initial values."""
+        function, names, fixed, *_ = self._learned
+        return _modules.at_initial_values(function, names, dict(fixed))
 
     def parameter_constraints(self) -> dict[str, Constraint]:
         """Return the constraints of the parameters that have one."""

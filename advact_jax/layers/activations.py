@@ -1,9 +1,4 @@
-"""Fixed activations as layers that need no framework, with Keras's names, arguments and checks.
-
-Each is an `advact_jax.Activation`: immutable, hashable and comparable, so that it goes into
-``flax.linen.Sequential``, ``flax.nnx.Sequential`` and the static arguments of ``jax.jit``. A layer
-whose parameters are learned is in `advact_jax.linen` and `advact_jax.nnx`.
-"""
+"""Fixed activations as layers: each an `advact_jax.Activation` with Keras's arguments."""
 
 from __future__ import annotations
 
@@ -17,6 +12,7 @@ from jax.typing import ArrayLike
 
 from advact_jax import _checks
 from advact_jax.functions.exponentials import elu
+from advact_jax.functions.features import antirectifier
 from advact_jax.functions.rectifiers import leaky_relu, relu, thresholded_relu
 from advact_jax.functions.shrinkage import thresholded_linear
 from advact_jax.functions.softmax import softmax
@@ -25,6 +21,7 @@ from advact_jax.registry import Activation
 __all__ = [
     "ELU",
     "Activation",
+    "Antirectifier",
     "LeakyReLU",
     "ReLU",
     "Softmax",
@@ -216,3 +213,27 @@ class Softmax(_Layer):
           An array of the shape and dtype of ``x``.
         """
         return self._call(x) if mask is None else self._call(x, where=mask)
+
+
+class Antirectifier(_Layer):
+    """Both signs of each centred and normed sample; see `advact_jax.antirectifier`.
+
+    Args:
+      axis: the axis of the features, which becomes twice as long.
+
+    Raises:
+      TypeError: if it is no int.
+
+    Example:
+      >>> from advact_jax import layers
+      >>> layers.Antirectifier()(jnp.array([[1.0, 5.0]]))
+      Array([[0.        , 0.70710677, 0.70710677, 0.        ]], dtype=float32)
+
+    References:
+      Keras, "Antirectifier" example, https://keras.io/examples.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, axis: int = -1) -> None:
+        self._fix(antirectifier, axis=_checks.integer("Antirectifier", "axis", axis))

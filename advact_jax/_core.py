@@ -1,0 +1,332 @@
+"""What the core layers of `linen` and `nnx` share, free of either framework."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from advact_jax import _checks, _modules, constraints, initializers, registry, regularizers
+from advact_jax.constraints import Constraint
+from advact_jax.functions.exponentials import _SELU_ALPHA, _SELU_SCALE
+
+
+class Layer:
+    """What others ask every layer about its parameters."""
+
+    activation_parameters: tuple[str, ...] = ()
+
+    def parameter_constraints(self) -> dict[str, Constraint]:
+        """Return the constraint of each parameter that has one."""
+        return {}
+
+
+# -- arguments ----------------------------------------------------------------------------------
+
+
+def positive(label: str, **sizes: Any) -> None:
+    """Raise TypeError or ValueError unless these are positive ints."""
+    for key, value in sizes.items():
+        if _checks.integer(label, key, value) < 1:
+            raise ValueError(f"{label}: expected {key} to be 1 or more, got {value!r}.")
+
+
+def floating(label: str, x: Any) -> Array:
+    """Return ``x`` as an array, or raise TypeError unless its dtype is a floating-point one."""
+    x = _checks.real(label, "x", x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"{label}: expected an x of floating-point dtype, got {_checks.describe(x)}."
+        )
+    return x
+
+
+def activation(label: str, given: Any, module: type) -> Any:
+    """Return a function for a name, a config or a function; None and modules stay as they are."""
+    if given is None or isinstance(given, module):
+        return given
+    return _named(registry.get, label, "activation", given)
+
+
+def settled(
+    label: str,
+    *,
+    rule: Callable[..., Any] | None,
+    use_bias: bool,
+    kernel_init: Any,
+    bias_init: Any,
+    kernel_regularizer: Any,
+    bias_regularizer: Any,
+    activity_regularizer: Any,
+    kernel_constraint: Any,
+    bias_constraint: Any,
+) -> dict[str, Any]:
+    """Return the arguments of an affine layer with functions in place of names.
+
+    Args:
+      label: the layer's name, for messages.
+      rule: the activation that ``kernel_init="auto"`` goes by.
+      use_bias: whether there is a bias; without one it can have no regularizer and no constraint.
+      kernel_init: as the others, a name, a config or a function.
+      bias_init: likewise.
+      kernel_regularizer: likewise, or None.
+      bias_regularizer: likewise, or None.
+      activity_regularizer: likewise, or None.
+      kernel_constraint: likewise, or None.
+      bias_constraint: likewise, or None.
+    """
+    unused = {"bias_regularizer": bias_regularizer, "bias_constraint": bias_constraint}
+    for key, value in unused.items():
+        if value is not None and not _checks.boolean(label, "use_bias", use_bias):
+            raise ValueError(
+                f"{label}: expected no {key} for a layer with use_bias=False, got {value!r}."
+            )
+    automatic = isinstance(kernel_init, str) and kernel_init == "auto"
+    regularizer, constraint = regularizers.get, constraints.get
+    return {
+        "kernel_init": initializer_rule(rule)
+        if automatic
+        else _named(_initializer, label, "kernel_init", kernel_init),
+        "bias_init": _named(_initializer, label, "bias_init", bias_init),
+        "kernel_regularizer": _named(regularizer, label, "kernel_regularizer", kernel_regularizer),
+        "bias_regularizer": _named(regularizer, label, "bias_regularizer", bias_regularizer),
+        "activity_regularizer": _named(
+            regularizer, label, "activity_regularizer", activity_regularizer
+        ),
+        "kernel_constraint": _named(constraint, label, "kernel_constraint", kernel_constraint),
+        "bias_constraint": _named(constraint, label, "bias_constraint", bias_constraint),
+    }
+
+
+def _named(get: Callable[[Any], Any], label: str, argument: str, given: Any) -> Any:
+    """Return what a name stands for; a message about it names the layer and the argument too."""
+    try:
+        return get(given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{label}: {argument}: {error}") from None
+
+
+def _initializer(given: Any) -> Any:
+    return _initializer_by_name(given) if isinstance(given, str) else initializers.get(given)
+
+
+@functools.lru_cache(maxsize=64)
+def _initializer_by_name(name: str) -> Any:
+    # One function for each name, so that layers with equal arguments are equal.
+    return initializers.get(name)
+
+
+def initializer_rule(rule: Callable[..., Any] | None) -> Any:
+    """Return the textbook rule for an activation; LeCun's without one, Glorot's for any module."""
+    if rule is None:
+        return _initializer_by_name("lecun_normal")
+    function, fixed = registry.resolve("kernel_init", rule)
+    if not hasattr(function, "spec"):
+        return _initializer_by_name("glorot_uniform")
+    return _initializer_for(function, tuple(sorted(fixed.items())))
+
+
+@functools.lru_cache(maxsize=64)
+def _initializer_for(function: Callable[..., Any], fixed: tuple[tuple[str, Any], ...]) -> Any:
+    return initializers.initializer_for(function, **dict(fixed))
+
+
+def constrained(kernel: Constraint | None, bias: Constraint | None) -> dict[str, Constraint]:
+    """Return the constraints by parameter, of those that have one."""
+    given = {"kernel": kernel, "bias": bias}
+    return {key: constraint for key, constraint in given.items() if constraint is not None}
+
+
+def dtype_of(x: Array, dtype: Any) -> Any:
+    """Return the type of computation; None, for Flax's own choice, if ``x`` is of integers."""
+    if dtype is not None:
+        return dtype
+    return x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else None
+
+
+def vector(label: str, x: Any, dtype: Any, features: int | None = None) -> Array:
+    """Return an input whose last axis has features, that many if their number is known."""
+    x = _modules.as_input(label, x, dtype)
+    if x.ndim == 0 or (features is not None and x.shape[-1] != features):
+        expected = "features" if features is None else f"{features} features"
+        raise ValueError(
+            f"{label}: expected {expected} along the last axis of x, got one of shape {x.shape}."
+        )
+    return x
+
+
+# -- noise --------------------------------------------------------------------------------------
+
+
+def check_rate(label: str, rate: Any) -> None:
+    """Raise TypeError or ValueError unless the rate is a number in [0, 1]."""
+    if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
+        raise TypeError(f"{label}: expected rate to be a number, got {_checks.describe(rate)}.")
+    if not 0 <= rate <= 1:
+        raise ValueError(f"{label}: expected rate in [0, 1], got {rate!r}.")
+
+
+def noise_shape(label: str, given: Any) -> tuple[int | None, ...] | None:
+    """Return the shape as a tuple of positive ints and None, or raise."""
+    if given is None:
+        return None
+    if not isinstance(given, list | tuple):
+        raise TypeError(
+            f"{label}: expected noise_shape to be a sequence or None, "
+            f"got {_checks.describe(given)}."
+        )
+    for size in given:
+        if size is not None:
+            positive(label, **{"each entry of noise_shape": size})
+    return tuple(given)
+
+
+def shape_of_noise(
+    label: str, noise: Sequence[int | None] | None, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the shape in which to draw for an input of a shape, or raise ValueError."""
+    if noise is None:
+        return shape
+    fits = len(noise) == len(shape) and all(
+        n in (None, 1, size) for n, size in zip(noise, shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{label}: expected noise_shape to have None, 1 or the size of x for each axis, got "
+            f"noise_shape={tuple(noise)} for an x of shape {shape}."
+        )
+    return tuple(1 if n == 1 else size for n, size in zip(noise, shape, strict=True))
+
+
+def shared_axes(noise: Sequence[int | None] | None) -> tuple[int, ...]:
+    """Return the axes along which noise is shared."""
+    return tuple(i for i, n in enumerate(noise or ()) if n == 1)
+
+
+def kept(key: Array, rate: float, shape: tuple[int, ...], noise: tuple[int, ...]) -> Array:
+    """Draw which entries are kept."""
+    return jnp.broadcast_to(jax.random.bernoulli(key, 1.0 - rate, noise), shape)
+
+
+def drop(x: Array, keep: Array, rate: float) -> Array:
+    """Return what is kept, scaled so that the mean stays, and zeros."""
+    return lax.select(keep, x / (1.0 - rate), jnp.zeros_like(x))
+
+
+def alpha_drop(x: Array, keep: Array, rate: float) -> Array:
+    """Return x with SELU's lower limit where dropped, then mean and variance restored."""
+    low = -_SELU_ALPHA * _SELU_SCALE
+    scale = ((1 - rate) * (1 + rate * low**2)) ** -0.5
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (scale * jnp.where(keep, wide, low) - scale * low * rate).astype(x.dtype)
+
+
+# -- sequences ----------------------------------------------------------------------------------
+
+
+def mask_of_lengths(
+    label: str, mask: Any, seq_lengths: Any, shape: tuple[int, ...]
+) -> Array | None:
+    """Return the mask of steps, of shape (*batch, time), from the one of two that is given."""
+    if shape[-1] == 0:
+        raise ValueError(f"{label}: expected at least one step, got none.")
+    if seq_lengths is None:
+        if mask is None:
+            return None
+        mask = _checks.mask(label, "mask", mask)
+        if mask.shape != shape:
+            raise ValueError(
+                f"{label}: expected a mask of shape {shape}, for each step, got {mask.shape}."
+            )
+        return mask
+    if mask is not None:
+        raise ValueError(f"{label}: expected either mask or seq_lengths, got both.")
+    lengths = _checks.real(label, "seq_lengths", seq_lengths)
+    if lengths.shape != shape[:-1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ValueError(
+            f"{label}: expected seq_lengths to be integers of shape {shape[:-1]}, "
+            f"got {_checks.describe(lengths)}."
+        )
+    return jnp.arange(shape[-1], dtype=lengths.dtype) < lengths[..., None]
+
+
+def _beside(mask: Array, x: Array) -> Array:
+    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+
+
+def without_skipped(x: Array, mask: Array | None) -> Array:
+    """Put zeros into skipped steps: a NaN there would reach the gradients of the parameters."""
+    return x if mask is None else jnp.where(_beside(mask, x), x, jnp.zeros_like(x))
+
+
+def next_carry(keep: Array | None, new: Any, old: Any) -> Any:
+    """Return the new carry where a step is kept, the old one elsewhere; in the type of the old."""
+
+    def choose(new: Array, old: Array) -> Array:
+        new = new.astype(old.dtype)
+        return new if keep is None else jnp.where(_beside(keep, new), new, old)
+
+    return jax.tree.map(choose, new, old)
+
+
+def sequence(
+    label: str, x: Any, mask: Any, seq_lengths: Any, feature_axes: int, reverse: bool
+) -> tuple[Array, Array | None, int]:
+    """Return the steps in the order in which to take them, their mask, and the axis of time."""
+    x = _modules.as_input(label, x, None)
+    time = x.ndim - feature_axes - 1
+    if time < 0:
+        raise ValueError(
+            f"{label}: expected an x of shape (*batch, time, *features) with {feature_axes} axes "
+            f"of features, got {x.shape}."
+        )
+    keep = mask_of_lengths(label, mask, seq_lengths, x.shape[: time + 1])
+    if reverse:
+        x, keep = jnp.flip(x, time), None if keep is None else jnp.flip(keep, time)
+    return without_skipped(x, keep), keep, time
+
+
+def returned(
+    layer: Any, x: Array, y: Array, carry: Any, keep: Array | None, time: int, with_mask: bool
+) -> Any:
+    """Return what a recurrent layer returns, from what its cell gave at every step."""
+    y = outputs(y, keep, time, layer.return_sequences)
+    y = y.astype(dtype_of(x, getattr(layer.cell, "dtype", None)) or y.dtype)
+    if layer.return_sequences and layer.reverse and layer.keep_order:
+        y, keep = jnp.flip(y, time), None if keep is None else jnp.flip(keep, time)
+    result = (y, keep) if layer.return_sequences and with_mask else y
+    return (carry, result) if layer.return_carry else result
+
+
+def check_cell(label: str, cell: Any, kind: type) -> None:
+    """Raise TypeError unless the cell is one of the framework."""
+    if not isinstance(cell, kind):
+        raise TypeError(
+            f"{label}: expected a recurrent cell ({kind.__module__.split('.')[1]}.RNNCellBase), "
+            f"got {_checks.describe(cell)}."
+        )
+
+
+def outputs(y: Array, mask: Array | None, time: int, whole: bool) -> Array:
+    """Return the outputs of all steps or of the last, skipped ones replaced by those before them.
+
+    Args:
+      y: what the cell gave at every step.
+      mask: which steps count, of shape (*batch, time).
+      time: the axis of steps.
+      whole: whether to return all steps.
+    """
+    if mask is None:
+        return y if whole else jnp.take(y, -1, time)
+    steps = jnp.where(mask, jnp.arange(mask.shape[time]), -1)
+    latest = lax.cummax(steps, time) if whole else jnp.max(steps, time, keepdims=True)
+    latest = _beside(latest, y)
+    # From the outputs rather than in the carry: a cell does not tell the shape of its output.
+    found = jnp.take_along_axis(y, jnp.maximum(latest, 0), time)
+    found = jnp.where(latest >= 0, found, jnp.zeros_like(found))
+    return found if whole else jnp.squeeze(found, time)
