@@ -2,29 +2,54 @@
 
 Between a marker `<!-- table: ARGUMENTS -->` and `<!-- end -->` stands what the command
 `python -m advact_jax ARGUMENTS` prints; after `<!-- memory: ARGUMENTS -->` and
-`<!-- speed: ARGUMENTS -->`, what `benchmarks/memory.py` and `benchmarks/speed.py` print. The paths
-given to this script are rewritten; without any, all of them.
+`<!-- speed: ARGUMENTS -->`, what `benchmarks/memory.py` and `benchmarks/speed.py` print; after
+`<!-- example: NAME ARGUMENTS -->`, what `examples/NAME.py` prints; and after
+`<!-- source: NAME PART -->`, a function of it. The paths given here are rewritten; without
+any, all of them.
 """
 
 from __future__ import annotations
 
+import ast
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-MARKER = re.compile(r"<!-- (table|memory|speed): (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+MARKER = re.compile(
+    r"<!-- (table|memory|speed|example|source): (.*?) -->\n(.*?)<!-- end -->", re.DOTALL
+)
 
 
 def printed(kind: str, arguments: str) -> str:
     """Return what the command of a marker prints, in a code block if it is plain text."""
-    command = ["-m", "advact_jax"] if kind == "table" else [f"benchmarks/{kind}.py"]
+    name, *others = arguments.split()
+    if kind == "source":
+        return f"```python\n{source(ROOT / 'examples' / f'{name}.py', *others)}\n```\n"
+    command = {
+        "table": ["-m", "advact_jax", name],
+        "example": [f"examples/{name}.py"],
+    }.get(kind, [f"benchmarks/{kind}.py", name])
     ran = subprocess.run(
-        [sys.executable, *command, *arguments.split()],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, *command, *others],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return ran.stdout if kind == "table" else f"```\n{ran.stdout}```\n"
+
+
+def source(path: Path, part: str) -> str:
+    """Return the text of a function in a file."""
+    text = path.read_text()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name == part:
+            return ast.get_source_segment(text, node) or ""
+    raise ValueError(f"expected {path} to define {part}.")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import math
 import re
@@ -53,6 +54,20 @@ def test_the_accuracy_tables_cover_the_catalogue() -> None:
     for table in tables:
         for name in catalog.elementwise():
             assert re.search(rf"^\| {name}\b", table, re.MULTILINE), name
+
+
+def test_the_code_of_examples_in_documents_is_theirs() -> None:
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert spec is not None and spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    found = 0
+    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for kind, arguments, text in tables.MARKER.findall(path.read_text()):
+            if kind == "source":
+                found += 1
+                assert text == tables.printed(kind, arguments), f"{path.name}: run make tables"
+    assert found
 
 
 def test_accuracy_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -207,9 +207,11 @@ LAYERS = [
     {"registry", "testing"},
     {"layers.activations", "layers.shapes", "initializers"},
     {"_sharing", "_docstrings", "_modules"},
-    {"_core", "linen.losses", "nnx.losses"},
+    {"_core", "_configs", "linen.losses", "nnx.losses"},
+    {"nnx.recorded"},
     {"linen.learned", "nnx.learned"},
     {"linen.core", "nnx.core"},
+    {"linen.configs", "nnx.configs"},
     {"__main__"},
 ]
 

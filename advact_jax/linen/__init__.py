@@ -25,6 +25,8 @@ All take the same arguments:
 The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
 """
 
+from advact_jax.linen.configs import deserialize as deserialize
+from advact_jax.linen.configs import serialize as serialize
 from advact_jax.linen.core import ActivityRegularization as ActivityRegularization
 from advact_jax.linen.core import AlphaDropout as AlphaDropout
 from advact_jax.linen.core import Dense as Dense

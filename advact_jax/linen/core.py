@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -48,8 +48,10 @@ class _Affine(_core.Layer, nn.Module, kw_only=True):
     precision: Any = None
 
     @nn.nowrap
-    def _settle(self, activation: Any) -> None:
-        found = _core.settled(
+    def _settled(self, activation: Any = None) -> dict[str, Any]:
+        """Return the arguments with functions in place of names; the fields stay as given."""
+        _modules.check_types(_label(self), self.dtype, self.param_dtype)
+        return _core.settled(
             _label(self),
             rule=_rule(activation),
             use_bias=self.use_bias,
@@ -61,23 +63,23 @@ class _Affine(_core.Layer, nn.Module, kw_only=True):
             kernel_constraint=self.kernel_constraint,
             bias_constraint=self.bias_constraint,
         )
-        for key, value in found.items():
-            setattr(self, key, value)
-        _modules.check_types(_label(self), self.dtype, self.param_dtype)
 
     @nn.nowrap
     def parameter_constraints(self) -> dict[str, Constraint]:
         """Return the constraint of each parameter that has one."""
-        return _core.constrained(self.kernel_constraint, self.bias_constraint)
+        found = self._settled()
+        return _core.constrained(found["kernel_constraint"], found["bias_constraint"])
 
     @nn.nowrap
-    def _maps(self, x: Array, columns: int) -> Array:
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], columns), self.param_dtype)
+    def _maps(self, x: Array, columns: int, found: Mapping[str, Any]) -> Array:
+        kernel = self.param(
+            "kernel", found["kernel_init"], (x.shape[-1], columns), self.param_dtype
+        )
         bias = None
         if self.use_bias:
-            bias = self.param("bias", self.bias_init, (columns,), self.param_dtype)
-        add_parameter_loss(self, "kernel", self.kernel_regularizer, kernel)
-        add_parameter_loss(self, "bias", self.bias_regularizer, bias)
+            bias = self.param("bias", found["bias_init"], (columns,), self.param_dtype)
+        add_parameter_loss(self, "kernel", found["kernel_regularizer"], kernel)
+        add_parameter_loss(self, "bias", found["bias_regularizer"], bias)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=_core.dtype_of(x, self.dtype))
         contracted = (((x.ndim - 1,), (0,)), ((), ()))
         y = lax.dot_general(x, kernel, contracted, precision=self.precision)
@@ -133,7 +135,7 @@ class Dense(_Affine):
     def __post_init__(self) -> None:
         _core.positive(_label(self), features=self.features)
         self.activation = _core.activation(_label(self), self.activation, nn.Module)
-        self._settle(self.activation)
+        self._settled(self.activation)
         super().__post_init__()
 
     @nn.compact
@@ -153,10 +155,11 @@ class Dense(_Affine):
         """
         x = _core.vector(_label(self), x, self.dtype)
         mask = _masks.checked(_label(self), mask, x.shape)
-        y = self._maps(x, self.features)
+        found = self._settled(self.activation)
+        y = self._maps(x, self.features, found)
         if self.activation is not None:
             y = self.activation(y)
-        add_activity_loss(self, "activity", self.activity_regularizer, y)
+        add_activity_loss(self, "activity", found["activity_regularizer"], y)
         return _masks.beside(y, mask)
 
 
@@ -206,7 +209,7 @@ class MaxoutDense(_Affine):
 
     def __post_init__(self) -> None:
         _core.positive(_label(self), features=self.features, k=self.k)
-        self._settle(None)
+        self._settled()
         super().__post_init__()
 
     @nn.compact
@@ -226,8 +229,9 @@ class MaxoutDense(_Affine):
         """
         x = _core.vector(_label(self), x, self.dtype)
         mask = _masks.checked(_label(self), mask, x.shape)
-        y = maxout(self._maps(x, self.features * self.k), self.k)
-        add_activity_loss(self, "activity", self.activity_regularizer, y)
+        found = self._settled()
+        y = maxout(self._maps(x, self.features * self.k, found), self.k)
+        add_activity_loss(self, "activity", found["activity_regularizer"], y)
         return _masks.beside(y, mask)
 
 

@@ -29,6 +29,8 @@ tells their sizes:
 The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
 """
 
+from advact_jax.nnx.configs import deserialize as deserialize
+from advact_jax.nnx.configs import serialize as serialize
 from advact_jax.nnx.core import ActivityRegularization as ActivityRegularization
 from advact_jax.nnx.core import AlphaDropout as AlphaDropout
 from advact_jax.nnx.core import Dense as Dense

@@ -16,6 +16,7 @@ from advact_jax.constraints import Constraint
 from advact_jax.functions.features import maxout
 from advact_jax.nnx.learned import _Base
 from advact_jax.nnx.losses import activity_penalty, no_loss, parameter_penalty
+from advact_jax.nnx.recorded import recorded
 from advact_jax.regularizers import L1L2
 
 
@@ -92,6 +93,7 @@ class _Affine(_core.Layer, nnx.Linear):
         )
 
 
+@recorded
 class Dense(_Affine):
     r"""Affine map of the last axis, then an activation.
 
@@ -199,6 +201,7 @@ class Dense(_Affine):
         return _masks.beside(y, mask)
 
 
+@recorded
 class MaxoutDense(_Affine):
     r"""The largest of several affine maps, which learns a convex activation.
 
@@ -362,6 +365,7 @@ class _Noise(_core.Layer, nnx.Dropout):
         return _masks.beside(y, mask)
 
 
+@recorded
 class Dropout(_Noise):
     r"""Entries become 0 at random, the others larger so that the mean stays.
 
@@ -399,6 +403,7 @@ class Dropout(_Noise):
         return nnx.Dropout.__call__(self, x, **arguments)
 
 
+@recorded
 class AlphaDropout(_Noise):
     r"""Dropout for SELU: entries get its lower limit at random, mean and variance stay.
 
@@ -445,6 +450,7 @@ class AlphaDropout(_Noise):
         return _core.alpha_drop(x, dropped > 0, self.rate)
 
 
+@recorded
 class ActivityRegularization(_core.Layer, nnx.Module):
     r"""The input as it is, with a penalty :math:`l_1 \sum |x| + l_2 \sum x^2` per example.
 
@@ -481,6 +487,7 @@ class ActivityRegularization(_core.Layer, nnx.Module):
 # -- sequences ----------------------------------------------------------------------------------
 
 
+@recorded
 class MaskedRNN(_core.Layer, nnx.Module):
     """A recurrent cell along a sequence, which skips the steps that a mask leaves out.
 

@@ -23,6 +23,7 @@ from advact_jax.functions.rectifiers import prelu
 from advact_jax.functions.self_gated import silu
 from advact_jax.functions.softplus import parametric_softplus
 from advact_jax.nnx import losses
+from advact_jax.nnx.recorded import recorded
 from advact_jax.registry import Activation
 
 M = TypeVar("M", bound="_Base")
@@ -35,7 +36,7 @@ def _layer(kind: type[M]) -> type[M]:
     # The metaclass of nnx hides the constructor's arguments from help().
     _, *arguments = inspect.signature(made.__init__).parameters.values()
     made.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
-    return made
+    return recorded(made)
 
 
 def _made() -> Any:
