@@ -38,3 +38,5 @@ from advact_jax.linen.learned import ParametricSoftplus as ParametricSoftplus
 from advact_jax.linen.learned import PReLU as PReLU
 from advact_jax.linen.learned import Swish as Swish
 from advact_jax.linen.losses import regularization_loss as regularization_loss
+from advact_jax.linen.trees import activation_mask as activation_mask
+from advact_jax.linen.trees import constraints as constraints
