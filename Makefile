@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test exhaustive lint types accuracy tables bench newest newest-python clean
+.PHONY: demo test exhaustive peers lint types accuracy tables bench newest newest-python clean
 
 demo: .venv/with-demo
 	$(RUN) examples/digits_cnn.py $(ARGS)
@@ -25,6 +25,10 @@ test: .venv/with-tests
 # The tests that `make test` leaves out because they take long.
 exhaustive: .venv/with-tests
 	$(RUN) -m pytest -m exhaustive $(ARGS)
+
+# Values and gradients against Keras and torch, which `make test` leaves out if they are missing.
+peers: .venv/with-tests .venv/with-peers
+	$(RUN) -m pytest tests/peers $(ARGS)
 
 lint: .venv/with-lint
 	$(RUN) -m ruff check
