@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 
 import advact_jax
 from advact_jax import __main__ as command
-from advact_jax import catalog, testing
+from advact_jax import catalog, initializers, linen, nnx, testing
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,7 +44,17 @@ def test_the_recipe_for_a_new_activation_holds_every_contract() -> None:
         "jnp": jnp, "jax": jax, "Array": Array, "ArrayLike": ArrayLike,
     }  # fmt: skip
     exec(compile(block, "CONTRIBUTING.md", "exec"), scope)
-    testing.check_activation(scope["squared_relu"])
+    function = scope["squared_relu"]
+    testing.check_activation(function)
+    # Layers follow from the declaration too, without another line.
+    x = jnp.linspace(-2, 2, 12).reshape(4, 3)
+    layer = linen.Learnable(function, learn="alpha", regularizer={"alpha": "l2"})
+    variables = layer.init(jax.random.key(0), x)
+    twin = nnx.Learnable(function, 3, learn="alpha", regularizer={"alpha": "l2"})
+    y, losses = layer.apply(variables, x, mutable=["losses"])
+    assert jnp.array_equal(y, twin(x)) and jnp.array_equal(y, function(x, 1.0))
+    assert linen.regularization_loss(losses) == nnx.regularization_loss(twin) > 0
+    assert initializers.gain(function) == pytest.approx((2 / 3) ** 0.5)
 
 
 def test_the_accuracy_tables_cover_the_catalogue() -> None:
