@@ -77,8 +77,8 @@ def project(constraints: Any, *, mask: Any = None) -> optax.GradientTransformati
 
     The updates are rounded such that each entry of ``optax.apply_updates(params, updates)`` lies
     between that of ``params`` and of :math:`C(w + u)`, which it is up to rounding. So `NonNeg` and
-    `Interval` hold exactly at every step if the initial parameters hold them; if not, they hold
-    from the second step on, and after the first one up to a rounding of the initial parameters.
+    `Interval` hold exactly at every step if the initial parameters hold them. If not, the first
+    step leads there up to a rounding of the initial parameters, and the next ones take the rest.
     Constraints on norms hold up to rounding.
 
     Args:

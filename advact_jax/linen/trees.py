@@ -47,8 +47,7 @@ def activation_mask(
       >>> linen.activation_mask(model, jax.ShapeDtypeStruct((1, 3), "float32"))
       {'layers_0': {'bias': False, 'kernel': False}, 'layers_1': {'alpha': True}}
     """
-    find = lambda layer: dict.fromkeys(layer.activation_parameters, True)  # noqa: E731
-    return _tree(find, False, model, inputs, rngs, method, kwargs)
+    return _tree(_activation, False, model, inputs, rngs, method, kwargs)
 
 
 def constraints(
@@ -77,8 +76,15 @@ def constraints(
       >>> linen.constraints(model, jax.ShapeDtypeStruct((1, 3), "float32"))
       {'layers_0': {'bias': None, 'kernel': None}, 'layers_1': {'alpha': NonNeg()}}
     """
-    find = lambda layer: layer.parameter_constraints()  # noqa: E731
-    return _tree(find, None, model, inputs, rngs, method, kwargs)
+    return _tree(_constraints, None, model, inputs, rngs, method, kwargs)
+
+
+def _activation(layer: Layer) -> dict[str, bool]:
+    return dict.fromkeys(layer.activation_parameters, True)
+
+
+def _constraints(layer: Layer) -> dict[str, Any]:
+    return dict(layer.parameter_constraints())
 
 
 def _tree(
