@@ -207,7 +207,7 @@ LAYERS = [
     {"registry", "testing"},
     {"layers.activations", "layers.shapes", "initializers", "_trees", "optim"},
     {"_sharing", "_docstrings", "_modules"},
-    {"_core", "_configs", "linen.losses", "nnx.losses", "linen.trees", "nnx.trees"},
+    {"_core", "_configs", "convert", "linen.losses", "nnx.losses", "linen.trees", "nnx.trees"},
     {"nnx.recorded"},
     {"linen.learned", "nnx.learned"},
     {"linen.core", "nnx.core"},

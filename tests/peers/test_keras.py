@@ -178,6 +178,7 @@ def test_relu_layer(max_value, slope, threshold):
 def test_elementwise_layer(kind, arguments):
     there = getattr(keras.layers, kind)(**arguments, dtype="float64")
     here = getattr(layers, kind)(**arguments)
+    assert here == advact_jax.Activation(kind, dialect="keras", **arguments)
     assert here == advact_jax.deserialize(keras.layers.serialize(there))
     agreement.check(Case(here, there), in_keras(there, agreement.POINTS))
 
