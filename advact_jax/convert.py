@@ -25,7 +25,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _checks
-from advact_jax._modules import Axes, Sharing
+from advact_jax._sharing import Axes, Sharing
 from advact_jax.functions.softplus import softplus
 
 __all__ = [
