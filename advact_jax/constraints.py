@@ -180,7 +180,7 @@ def _wide(w: ArrayLike) -> Array:
     return w.astype(jnp.promote_types(w.dtype, jnp.float32))
 
 
-_NAMES: dict[str, Callable[..., Constraint]] = {
+KINDS: dict[str, Callable[..., Constraint]] = {
     "non_neg": NonNeg,
     "interval": Interval,
     "min_max_norm": MinMaxNorm,
@@ -209,4 +209,4 @@ def get(identifier: str | Mapping[str, Any] | Constraint | None, **arguments: An
       >>> constraints.get("max_norm", max_value=3.0)
       MaxNorm(max_value=3.0, axis=0)
     """
-    return _checks.named("a constraint", identifier, _NAMES, arguments)
+    return _checks.named("a constraint", identifier, KINDS, arguments)

@@ -142,7 +142,7 @@ def project(constraints: Any, *, mask: Any = None) -> optax.GradientTransformati
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-_KINDS: Any = tuple(_constraints._NAMES.values())
+_KINDS: Any = tuple(_constraints.KINDS.values())
 
 
 def _is_none(leaf: Any) -> bool:
