@@ -1,7 +1,7 @@
 """advact_jax: exact, jittable activation functions for JAX, and Flax modules that learn them."""
 
+from advact_jax._declare import activation as activation
 from advact_jax._spec import Parameter as Parameter
-from advact_jax._spec import activation as activation
 from advact_jax.functions.exponentials import celu as celu
 from advact_jax.functions.exponentials import elu as elu
 from advact_jax.functions.exponentials import exponential as exponential

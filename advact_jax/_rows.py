@@ -21,7 +21,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from advact_jax import _checks, _numerics
-from advact_jax._spec import compute_dtype
+from advact_jax._rule import compute_dtype
 
 Axis = int | tuple[int, ...] | None
 Axes = tuple[int, ...]

@@ -17,8 +17,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _checks, _spec, catalog
-from advact_jax._spec import Name, RowSpec, Spec
+from advact_jax import _checks, _declare, catalog
+from advact_jax._spec import Name, RowSpec, Spec, names_in
 
 __all__ = ["DIALECTS", "Activation", "deserialize", "get", "register", "serialize"]
 
@@ -77,7 +77,7 @@ class Activation:
         given = tuple(sorted(_checked(label, function, parameters).items()))
         object.__setattr__(self, "_function", function)
         object.__setattr__(self, "_parameters", given)
-        object.__setattr__(self, "_call", _spec.bound(function, given) if given else function)
+        object.__setattr__(self, "_call", _declare.bound(function, given) if given else function)
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -138,7 +138,7 @@ def _own() -> dict[str, Callable[..., Any]]:
 def _in_dialect(dialect: str) -> dict[str, tuple[Callable[..., Any], Name]]:
     found = {}
     for function in {**catalog.elementwise(), **catalog.along_axis()}.values():
-        for name in _spec.names_in(function.spec, dialect):  # type: ignore[attr-defined]
+        for name in names_in(function.spec, dialect):  # type: ignore[attr-defined]
             found[name.name] = (function, name)
     return found
 

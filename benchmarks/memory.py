@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from advact_jax import _spec, catalog, testing
+from advact_jax import _rule, catalog, testing
 
 LAYERS, BATCH, WIDTH, HIDDEN = 12, 512, 128, 512
 
@@ -60,10 +60,10 @@ def main() -> None:
         kept = testing.residual_bytes(theirs), testing.residual_bytes(ours)
         scanned = peak(ours, True) / peak(theirs, True)
         unrolled, plain = peak(ours, False), peak(theirs, False)
-        _spec._PREVENT_CSE = not _spec._PREVENT_CSE
+        _rule._PREVENT_CSE = not _rule._PREVENT_CSE
         jax.clear_caches()
         other = peak(ours, False)
-        _spec._PREVENT_CSE = not _spec._PREVENT_CSE
+        _rule._PREVENT_CSE = not _rule._PREVENT_CSE
         jax.clear_caches()
         print(
             f"{name:<16}{kept[0]:>11.0f}{kept[1]:>11.0f}{scanned:>11.2f}{unrolled / plain:>11.2f}"

@@ -199,9 +199,9 @@ assert before == {k: v for k, v in jax.config.values.items()}
 LAYERS = [
     {"_checks", "_coefficients"},
     {"constraints", "regularizers", "_masks"},
-    {"_numerics"},
-    {"_spec"},
-    {"_rows"},
+    {"_numerics", "_spec"},
+    {"_rule"},
+    {"_declare", "_rows"},
     {f"functions.{name}" for name in catalog.FAMILIES},
     {"catalog", "accuracy"},
     {"registry", "testing"},

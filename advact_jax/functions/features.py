@@ -12,7 +12,9 @@ from jax.typing import ArrayLike
 
 from advact_jax import _checks
 from advact_jax import _numerics as num
-from advact_jax._spec import Parameter, activation, compute_dtype, row_function
+from advact_jax._declare import activation, row_function
+from advact_jax._rule import compute_dtype
+from advact_jax._spec import Parameter
 
 
 def _features(name: str, x: ArrayLike, axis: int) -> tuple[Array, int]:

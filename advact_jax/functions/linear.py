@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax._spec import activation
+from advact_jax._declare import activation
 
 
 @activation(

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from advact_jax._declare import activation
 from advact_jax._numerics import flat_where_zero
-from advact_jax._spec import Parameter, activation
+from advact_jax._spec import Parameter
 
 
 def _relu_region(x: Array, negative_slope: Any, max_value: Any, threshold: Any) -> Array:

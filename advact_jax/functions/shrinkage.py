@@ -12,7 +12,8 @@ from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
 from advact_jax import _numerics as num
-from advact_jax._spec import Parameter, activation
+from advact_jax._declare import activation
+from advact_jax._spec import Parameter
 
 
 def _outside(x: Array, bound: Any) -> Array:

@@ -12,8 +12,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from advact_jax import _checks, _rows
+from advact_jax._declare import row_function
 from advact_jax._rows import Axes, Axis
-from advact_jax._spec import compute_dtype, row_function
+from advact_jax._rule import compute_dtype
 
 _SLOPE_NOTE = (
     "The error of a row of n entries grows with log n if the largest is above 86 - log n. Where "

@@ -10,7 +10,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _numerics as num
-from advact_jax._spec import Parameter, activation
+from advact_jax._declare import activation
+from advact_jax._spec import Parameter
 
 
 def _softplus_by_beta(x: Array, beta: Any) -> Array:

@@ -1,0 +1,260 @@
+"""The decorators that turn a declaration into the public function.
+
+``jax.jit`` is outermost, so that an eager call is one fast dispatch: the public function is the
+jitted function itself, unless it has flags, whose errors are named in Python. A parameter that is
+left at its default is a compile-time constant; one that is passed is traced. Flags are static.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from advact_jax import _checks
+from advact_jax._rule import apply, compute_dtype
+from advact_jax._spec import Formula, Parameter, RowSpec, Spec
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def activation(
+    *,
+    parameters: Mapping[str, Parameter] | None = None,
+    flags: Mapping[str, tuple[Any, ...]] | None = None,
+    dx: Formula | None = None,
+    dxx: Formula | None = None,
+    dx_from_output: Formula | None = None,
+    region: Formula | None = None,
+    slope: Formula | None = None,
+    region_from_output: Formula | None = None,
+    output_tells_region: Callable[..., bool] | None = None,
+    limits: tuple[Any, Any] | Formula | None = None,
+    slope_limits: tuple[Any, Any] | Formula | None = None,
+    kinks: Mapping[float, str] | Formula | None = None,
+    reference: Formula | None = None,
+    latex: str = "",
+    paper: str = "",
+    names: Mapping[str, Any] | None = None,
+    keeps_integers: bool = False,
+    notes: Mapping[str, str] | None = None,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    r"""Declare an elementwise activation: the decorated function is its formula.
+
+    The formula gets ``x`` in float32 or float64 and its parameters as arrays that broadcast (or as
+    Python numbers where a call leaves them at their default). All other fields are optional: a
+    derivative that is not declared is derived by JAX from the formula.
+
+    Args:
+      parameters: a `Parameter` for each argument after ``x`` that may be an array.
+      flags: the values of each argument that is a static switch.
+      dx: first derivative by ``x``, as a function of ``x`` and the parameters.
+      dxx: second derivative by ``x``.
+      dx_from_output: first derivative as a function of the output; the output is then kept for the
+        backward pass in place of the input.
+      region: for a piecewise linear function, the number (0 to 127, or a bool) of the piece that
+        owns each element. One byte per element is then kept for the backward pass.
+      slope: the slope of each piece, as a function of these numbers and the parameters.
+      output_tells_region: a predicate of the parameters, true where the output tells the piece; the
+        output is then kept, which the next layer keeps anyway.
+      region_from_output: the number of the piece as a function of the output, where that is not
+        ``region`` itself.
+      limits: the limits at minus and plus infinity (or a function of the parameters).
+      slope_limits: the limits of the derivative.
+      kinks: points where the function or a derivative jumps, each with the side ("left" or
+        "right") whose piece owns it (or a function of the parameters).
+      reference: the function of an mpmath number, ``reference(mp, x, **parameters)``, written in
+        other algebra than the formula.
+      latex: the definition.
+      paper: the source.
+      names: the names in other libraries, by dialect: a string; where something differs there, the
+        fields of a `Name` as a tuple, whose first may be several names; or a list of these.
+      keeps_integers: whether integer input gives integer output, as in jax.nn.
+      notes: known limits: the contract that is not met, and why.
+
+    Returns:
+      A decorator that returns the public function. Its declaration is its attribute ``spec``.
+
+    Raises:
+      TypeError: if a parameter or flag is not an argument of the function.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, advact_jax
+      >>> @advact_jax.activation(dx=lambda x: 2 * jnp.maximum(x, 0))
+      ... def squared_relu(x):
+      ...     return jnp.maximum(x, 0) ** 2
+      >>> jax.grad(squared_relu)(3.0)
+      Array(6., dtype=float32, weak_type=True)
+    """
+
+    def declare(formula: Callable[P, R]) -> Callable[P, R]:
+        spec = Spec(
+            name=formula.__name__,
+            formula=formula,
+            signature=inspect.signature(formula),
+            parameters=dict(parameters or {}),
+            flags=dict(flags or {}),
+            dx=dx,
+            dxx=dxx,
+            dx_from_output=dx_from_output,
+            region=region,
+            slope=slope,
+            region_from_output=region_from_output,
+            output_tells_region=output_tells_region,
+            limits=limits,  # type: ignore[arg-type]
+            slope_limits=slope_limits,  # type: ignore[arg-type]
+            kinks=kinks or {},
+            reference=reference,
+            latex=latex,
+            paper=paper,
+            names=dict(names or {}),
+            keeps_integers=keeps_integers,
+            notes=dict(notes or {}),
+        )
+        _, *arguments = spec.signature.parameters
+        if set(arguments) != {*spec.parameters, *spec.flags}:
+            raise TypeError(
+                f"{spec.name}: expected a Parameter or a flag for each argument after the first, "
+                f"{arguments}, got parameters {[*spec.parameters]} and flags {[*spec.flags]}."
+            )
+
+        def entry(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return _entry(spec, *args, **kwargs)
+
+        return public(spec, entry, tuple(spec.flags), direct=not spec.flags)
+
+    return declare
+
+
+def _entry(spec: Spec, *args: Any, **kwargs: Any) -> Array:
+    """Check the arguments of a call, bring them to common form and apply the rule."""
+    arguments = _checks.bind(spec.name, spec.signature, args, kwargs).arguments
+    x = arguments.pop(next(iter(spec.signature.parameters)))
+    given: dict[str, Any] = {}
+    fixed: dict[str, Any] = {**spec.defaults, **spec.default_flags}
+    for key, value in arguments.items():
+        if key in spec.flags or value is None:
+            fixed[key] = _checked_flag(spec, key, value)
+        else:
+            fixed.pop(key, None)
+            given[key] = _checks.real(spec.name, key, value)
+    return _evaluate(spec, x, {key: given[key] for key in spec.parameters if key in given}, fixed)
+
+
+def _evaluate(spec: Spec, x: Any, given: dict[str, Array], fixed: dict[str, Any]) -> Array:
+    x_name = next(iter(spec.signature.parameters))
+    x = _checks.real(spec.name, x_name, x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        if spec.keeps_integers and not given and x.dtype != jnp.bool_:
+            return spec.formula(x, **fixed)
+        x = x.astype(jax.eval_shape(jnp.exp, x).dtype)
+    shapes = {x_name: x.shape, **{key: value.shape for key, value in given.items()}}
+    shape = _checks.broadcast_shape(spec.name, shapes)
+    wide = compute_dtype(x.dtype)
+    for key, value in given.items():
+        given[key] = _with_rank(value.astype(wide), len(shape))
+    return apply(spec, _with_rank(x, len(shape)), given, fixed)
+
+
+def _with_rank(value: Array, rank: int) -> Array:
+    """Put axes of size 1 in front; scalars stay scalars, which broadcast anyway."""
+    if value.ndim == 0 or value.ndim == rank:
+        return value
+    return value.reshape((1,) * (rank - value.ndim) + value.shape)
+
+
+def _checked_flag(spec: Spec, key: str, value: Any) -> Any:
+    if key in spec.flags and value not in spec.flags[key]:
+        allowed = " or ".join(repr(v) for v in spec.flags[key])
+        raise TypeError(
+            f"{spec.name}: expected {key} to be {allowed}, got {_checks.describe(value)}."
+        )
+    return value
+
+
+@functools.lru_cache(maxsize=4096)
+def bound(function: Any, fixed: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
+    """Return a declared function with these parameters as compile-time constants, jitted.
+
+    What the constants allow is then used: a leaky rectifier whose slope is known to be positive
+    keeps its output alone for the backward pass.
+    """
+    spec, constants = function.spec, dict(fixed)
+
+    def entry(x: Any, **others: Any) -> Any:
+        if isinstance(spec, RowSpec):
+            return spec.formula(x, **constants, **others)
+        return _evaluate(spec, x, {}, {**spec.defaults, **spec.default_flags, **constants})
+
+    entry.__name__ = entry.__qualname__ = spec.name
+    return jax.jit(entry)
+
+
+def row_function(
+    *,
+    static: tuple[str, ...] = ("axis",),
+    direct: bool = False,
+    reference: Formula | None = None,
+    latex: str = "",
+    paper: str = "",
+    names: Mapping[str, Any] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare a function along an axis: the decorated function holds its own rule.
+
+    Args:
+      static: the arguments that are known before tracing.
+      direct: whether to leave out the Python function that names a static argument which JAX cannot
+        hash. It adds half a microsecond to an eager call.
+      reference: the function of a list of mpmath numbers, ``reference(mp, row)``.
+      latex: the definition.
+      paper: the source.
+      names: the name in other libraries, by dialect.
+      notes: known limits: the contract that is not met, and why.
+
+    Returns:
+      A decorator that returns the public function, jitted, with errors that name it.
+    """
+
+    def declare(formula: Callable[P, R]) -> Callable[P, R]:
+        spec = RowSpec(
+            formula.__name__, formula, inspect.signature(formula), static, reference, latex,
+            paper, dict(names or {}), dict(notes or {}),
+        )  # fmt: skip
+
+        def entry(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return formula(*args, **kwargs)
+
+        return public(spec, entry, static, direct)
+
+    return declare
+
+
+def public(
+    spec: Spec | RowSpec, entry: Callable[..., Any], static: tuple[str, ...], direct: bool
+) -> Any:
+    """Return the function that users call: if direct, the jitted entry with nothing around it."""
+    named = functools.wraps(spec.formula)(entry)
+    compiled: Any = jax.jit(named, static_argnames=static)
+    function = compiled
+    if not direct:
+
+        @functools.wraps(spec.formula)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return compiled(*args, **kwargs)
+            except ValueError:
+                _checks.hashable(spec.name, spec.signature, static, args, kwargs)
+                raise
+
+        function._cache_size = compiled._cache_size
+    function.spec = spec
+    # Pickled and copied by name, as a plain Python function is.
+    function.__reduce_ex__ = lambda protocol: spec.formula.__qualname__
+    return function

@@ -1,0 +1,180 @@
+"""The one differentiation rule that all elementwise activations share.
+
+* It is a ``jax.custom_jvp`` with symbolic zeros: the partial derivative of what is not
+  differentiated is not computed, and every mode of differentiation works.
+* The tangent map is rematerialised: reverse mode keeps the input (or the output, or one byte that
+  tells the piece, where these tell the derivative) and never an array of derivatives.
+* Inputs of 16 bits or fewer are computed in float32 and rounded once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.custom_derivatives import SymbolicZero
+
+from advact_jax import _numerics
+from advact_jax._spec import Spec
+
+
+def compute_dtype(dtype: Any) -> Any:
+    """Return the type in which a formula runs: float32 for narrower types, else the same."""
+    return jnp.dtype(jnp.float32) if _bits(dtype) < 32 else dtype
+
+
+def _bits(dtype: Any) -> int:
+    return jnp.finfo(dtype).bits
+
+
+def _derivative_function(
+    spec: Spec, names: tuple[str, ...], fixed: Mapping[str, Any], low: bool
+) -> Any:
+    """Return f'(x, *values) with the declared second derivative as its rule."""
+
+    def plain(x: Array, *values: Array) -> Array:
+        with _numerics.narrow(low):
+            return spec.derivative(x, **fixed, **dict(zip(names, values, strict=True)))
+
+    if spec.dxx is None:
+        return plain
+    dxx = spec.dxx
+    first = jax.custom_jvp(plain)
+
+    @functools.partial(first.defjvp, symbolic_zeros=True)
+    def rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+        x, *values = primals
+        tx, *tvalues = tangents
+        out, moved = first(*primals), [i for i, t in enumerate(tvalues) if not _is_zero(t)]
+        tangent = jnp.zeros_like(out)
+        if not _is_zero(tx):
+            with _numerics.narrow(low):
+                second = dxx(x, **fixed, **dict(zip(names, values, strict=True)))
+            tangent = tangent + second * tx
+        if moved:
+
+            def of_moved(*some: Array) -> Array:
+                full = list(values)
+                for i, value in zip(moved, some, strict=True):
+                    full[i] = value
+                return plain(x, *full)
+
+            tangent = (
+                tangent
+                + jax.jvp(
+                    of_moved, tuple(values[i] for i in moved), tuple(tvalues[i] for i in moved)
+                )[1]
+            )
+        return out, tangent
+
+    return first
+
+
+def _is_zero(tangent: Any) -> bool:
+    return isinstance(tangent, SymbolicZero)
+
+
+def _partial(spec: Spec, name: str, x: Array, given: dict[str, Any]) -> Array:
+    """Return the derivative by one parameter, in the type of ``x``."""
+    declared = spec.parameters[name]
+    if not declared.differentiable:
+        return jnp.where(jnp.isnan(x), x, 0)
+    if declared.partial is not None:
+        return declared.partial(x, **given)
+    others = {key: value for key, value in given.items() if key != name}
+    value = given[name]
+    return jax.jvp(
+        lambda v: spec.formula(x, **others, **{name: v}), (value,), (jnp.ones_like(value),)
+    )[1]
+
+
+def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, Any]) -> Array:
+    """Evaluate a declaration under the shared rule.
+
+    Args:
+      spec: the declaration.
+      x: floating-point input.
+      given: traced parameters, already in the compute type and with as many axes as the result.
+      fixed: parameters that are Python constants, and flags.
+
+    Returns:
+      An array of the dtype of ``x``.
+    """
+    names, dtype = tuple(given), x.dtype
+    wide, low = compute_dtype(dtype), _bits(dtype) < 32
+    first = _derivative_function(spec, names, fixed, low)
+
+    @jax.custom_jvp
+    def core(x: Array, *values: Array) -> Array:
+        with _numerics.narrow(low):
+            y = spec.formula(x.astype(wide), **fixed, **dict(zip(names, values, strict=True)))
+        return y.astype(dtype)
+
+    @functools.partial(core.defjvp, symbolic_zeros=True)
+    def rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+        x, *values = primals
+        y = core(*primals)
+        moved = tuple(i for i, t in enumerate(tangents) if not _is_zero(t))
+        kept, derivative = _kept(spec, x, y, tuple(values), names, fixed, moved, first)
+
+        def tangent_map(kept: Array, values: tuple[Array, ...], *some: Array) -> Array:
+            total = jnp.zeros((), wide)
+            for i, tangent in zip(moved, some, strict=True):
+                if i == 0:
+                    coefficient = derivative(kept, *values)
+                else:
+                    with _numerics.narrow(low):
+                        coefficient = _partial(
+                            spec, names[i - 1], kept.astype(wide),
+                            {**fixed, **dict(zip(names, values, strict=True))},
+                        )  # fmt: skip
+                total = total + coefficient * tangent.astype(wide)
+            return jnp.broadcast_to(total, y.shape).astype(dtype)
+
+        return y, jax.checkpoint(tangent_map, prevent_cse=_PREVENT_CSE)(
+            kept, tuple(values), *(tangents[i] for i in moved)
+        )
+
+    return core(x, *given.values())
+
+
+# See the memory notes in the documentation: a barrier costs speed where forward and backward pass
+# fuse, and saves nothing under scan, where XLA cannot merge the two passes.
+_PREVENT_CSE = False
+
+
+def _kept(
+    spec: Spec,
+    x: Array,
+    y: Array,
+    values: tuple[Array, ...],
+    names: tuple[str, ...],
+    fixed: Mapping[str, Any],
+    moved: tuple[int, ...],
+    first: Callable[..., Array],
+) -> tuple[Array, Callable[..., Array]]:
+    """Choose what reverse mode keeps, and how the derivative follows from it.
+
+    The input serves always. Where ``x`` alone moves, the output or one byte may serve instead.
+    """
+    wide = compute_dtype(x.dtype)
+    if moved == (0,) and spec.region is not None:
+        given = {**fixed, **dict(zip(names, values, strict=True))}
+        if spec.output_tells(fixed):
+            return y, lambda y, *values: spec.slope_of(
+                spec.codes_from_output(y.astype(wide), **fixed), wide, **fixed
+            )
+        codes = spec.codes(x.astype(wide), **given)
+        return codes, lambda codes, *values: spec.slope_of(
+            codes, wide, **fixed, **dict(zip(names, values, strict=True))
+        )
+    if moved == (0,) and spec.dx_from_output is not None:
+        from_output = spec.dx_from_output
+        return y, lambda y, *values: from_output(
+            y.astype(wide), **fixed, **dict(zip(names, values, strict=True))
+        )
+    return x, lambda x, *values: first(x.astype(wide), *values)
