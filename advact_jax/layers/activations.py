@@ -211,8 +211,13 @@ class Softmax(_Layer):
 
         Returns:
           An array of the shape and dtype of ``x``.
+
+        Raises:
+          TypeError: if the mask is no array of bool. Keras takes numbers too: pass ``mask > 0.5``.
         """
-        return self._call(x) if mask is None else self._call(x, where=mask)
+        if mask is None:
+            return self._call(x)
+        return self._call(x, where=_checks.mask("Softmax", "mask", mask))
 
 
 class Antirectifier(_Layer):

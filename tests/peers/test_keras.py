@@ -107,7 +107,10 @@ NOISE = {"gelu": 2.0**-51, "tanh_shrink": 2.0**-22, "tanh": 2.0**-22}
 def test_activation_by_name(name, arguments):
     there = keras.activations.get(name)
     if not arguments:
-        assert keras.layers.Activation(name).activation is there
+        layer = keras.layers.Activation(name)
+        assert layer.activation is there
+        read = advact_jax.deserialize(keras.layers.serialize(layer))
+        assert read == advact_jax.Activation(name, dialect="keras")
     if there.__name__ != name and there.__name__ in NAMES:  # an alias in both
         here = advact_jax.get(name, dialect="keras")
         assert here is advact_jax.get(there.__name__, dialect="keras")
@@ -193,6 +196,15 @@ def test_softmax_layer(axis, masked):
         mask[1] = False  # a row with nothing allowed gives 0 in both
     case = Case(lambda x: here(x, mask), lambda x: there(x, mask=mask), x=ROWS)
     agreement.check(case, in_keras(case.there, ROWS))
+
+
+def test_softmax_layer_with_a_mask_of_numbers():
+    # Keras keeps what is above 0.5. Ours asks for bool, and says how.
+    x, mask = jnp.ones((1, 3)), jnp.array([[1, 0, 1]])
+    np.testing.assert_array_equal(keras.layers.Softmax()(x, mask=mask), [[0.5, 0.0, 0.5]])
+    np.testing.assert_array_equal(layers.Softmax()(x, mask=mask > 0.5), [[0.5, 0.0, 0.5]])
+    with pytest.raises(TypeError, match="Softmax: expected mask to be an array of bool, got int32"):
+        layers.Softmax()(x, mask=mask)
 
 
 def test_softmax_layer_lets_no_masked_entry_win():
