@@ -296,7 +296,7 @@ def returned(
 ) -> Any:
     """Return what a recurrent layer returns, from what its cell gave at every step."""
     y = outputs(y, keep, time, layer.return_sequences)
-    y = y.astype(dtype_of(x, getattr(layer.cell, "dtype", None)) or y.dtype)
+    y = y.astype(dtype_of(x, None) or y.dtype)
     if layer.return_sequences and layer.reverse and layer.keep_order:
         y, keep = jnp.flip(y, time), None if keep is None else jnp.flip(keep, time)
     result = (y, keep) if layer.return_sequences and with_mask else y

@@ -19,7 +19,7 @@ def checked(layer: str, mask: ArrayLike | None, shape: tuple[int, ...]) -> Array
     if mask is None:
         return None
     array = _checks.mask(layer, "mask", mask)
-    if array.ndim >= len(shape) or array.shape != shape[: array.ndim]:
+    if not 0 < array.ndim < len(shape) or array.shape != shape[: array.ndim]:
         raise ValueError(
             f"{layer}: expected a mask whose axes are the first ones of the input, such as (batch, "
             f"time), got a mask of shape {array.shape} and an input of shape {shape}."

@@ -411,6 +411,7 @@ class MaskedRNN(_core.Layer, nn.Module):
     At a skipped step, anywhere in the sequence, the carry stays as it is and the output is the one
     before; it is 0 before the first step that counts. What stands in a skipped step has no effect.
     Without a mask this is `flax.linen.RNN`, whose parameters it has.
+    The output has the type of the input, the carry that which the cell gives it.
 
     Args:
       cell: a cell of Flax, such as `flax.linen.LSTMCell`.

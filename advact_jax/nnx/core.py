@@ -82,15 +82,16 @@ class _Affine(_core.Layer, nnx.Linear):
         array = _core.vector(label, x, self.dtype, self.in_features)
         return array, _masks.checked(label, mask, array.shape)
 
-    def _leave_loss(self, y: Array) -> None:
-        if self.loss is None:
-            return
+    def _parameter_penalties(self) -> tuple[Array | float, Array | float]:
         bias = None if self.bias is None else self.bias[...]
-        self.loss[...] = jnp.asarray(
-            parameter_penalty(self, "kernel", self.kernel_regularizer, self.kernel[...])
-            + parameter_penalty(self, "bias", self.bias_regularizer, bias)
-            + activity_penalty(self, "activity", self.activity_regularizer, y)
-        )
+        # The order of linen, so that sums and gradients have the same bits.
+        kernel = parameter_penalty(self, "kernel", self.kernel_regularizer, self.kernel[...])
+        return kernel, parameter_penalty(self, "bias", self.bias_regularizer, bias)
+
+    def _leave_loss(self, y: Array, kernel: Array | float, bias: Array | float) -> None:
+        if self.loss is not None:
+            activity = activity_penalty(self, "activity", self.activity_regularizer, y)
+            self.loss[...] = jnp.asarray(activity + bias + kernel)
 
 
 @recorded
@@ -194,10 +195,11 @@ class Dense(_Affine):
           TypeError: if ``x`` is not an array of real numbers, or the mask not one of bool.
         """
         array, mask = self._checked(x, mask)
+        penalties = self._parameter_penalties()
         y = super().__call__(array)
         if self.activation is not None:
             y = self.activation(y)
-        self._leave_loss(y)
+        self._leave_loss(y, *penalties)
         return _masks.beside(y, mask)
 
 
@@ -300,8 +302,9 @@ class MaxoutDense(_Affine):
           TypeError: if ``x`` is not an array of real numbers, or the mask not one of bool.
         """
         array, mask = self._checked(x, mask)
+        penalties = self._parameter_penalties()
         y = maxout(super().__call__(array), self.k)
-        self._leave_loss(y)
+        self._leave_loss(y, *penalties)
         return _masks.beside(y, mask)
 
 
@@ -494,6 +497,7 @@ class MaskedRNN(_core.Layer, nnx.Module):
     At a skipped step, anywhere in the sequence, the carry stays as it is and the output is the one
     before; it is 0 before the first step that counts. What stands in a skipped step has no effect.
     Without a mask this is `flax.nnx.RNN`.
+    The output has the type of the input, the carry that which the cell gives it.
 
     Args:
       cell: a cell of Flax, such as `flax.nnx.LSTMCell`.
