@@ -285,7 +285,8 @@ def test_auto_is_the_initial_kernel_that_goes_with_the_activation(
     one: Any, other: Any, rule: Any
 ) -> None:
     module = linen.Dense(50, one, kernel_init="auto")
-    assert_same(module.kernel_init(KEY, (40, 50), "float32"), rule(KEY, (40, 50), "float32"))
+    made = module._settled(module.activation)["kernel_init"]
+    assert_same(made(KEY, (40, 50), "float32"), rule(KEY, (40, 50), "float32"))
     twin = nnx.Dense(40, 50, activation=other, kernel_init="auto", rngs=rngs())
     assert_same(twin.kernel[...], rule(rngs().params(), (40, 50), "float32"))
 
