@@ -79,6 +79,12 @@ def in_jax(function: Callable[[Any], Any], x: np.ndarray, dtype: str = "float32"
         return Result(np.asarray(y), np.asarray(gradient))
 
 
+@functools.cache
+def _in_jax_once(function: Callable[[Any], Any], is_rows: bool) -> Result:
+    """Return what `in_jax` does: an activation has the same name in several libraries."""
+    return in_jax(function, ROWS if is_rows else POINTS)
+
+
 def ulps(found: np.ndarray, expected: np.ndarray, floor: float) -> np.ndarray:
     """Return errors in units in the last place of the type of ``found``, at least of ``floor``.
 
@@ -124,7 +130,8 @@ def check(case: Case, there: Result, *, ulp: float = 4.0) -> None:
       there: what the other library gave for ``case.x``.
       ulp: the largest difference, in units in the last place of float32.
     """
-    here = in_jax(case.here, case.x)
+    is_usual = case.x is POINTS or case.x is ROWS
+    here = _in_jax_once(case.here, case.x is ROWS) if is_usual else in_jax(case.here, case.x)
     agrees = np.ones(case.x.shape, bool)
     for point, expected in case.differs.items():
         is_point = case.x == point
