@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array, lax
 
 from advact_jax import _checks, _modules, constraints, initializers, registry, regularizers
+from advact_jax._spec import compute_dtype
 from advact_jax.constraints import Constraint
 from advact_jax.functions.exponentials import _SELU_ALPHA, _SELU_SCALE
 
@@ -222,7 +223,7 @@ def alpha_drop(x: Array, keep: Array, rate: float) -> Array:
     """Return x with SELU's lower limit where dropped, then mean and variance restored."""
     low = -_SELU_ALPHA * _SELU_SCALE
     scale = ((1 - rate) * (1 + rate * low**2)) ** -0.5
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = x.astype(compute_dtype(x.dtype))
     return (scale * jnp.where(keep, wide, low) - scale * low * rate).astype(x.dtype)
 
 

@@ -1,10 +1,13 @@
-r"""Activations that learn their parameters, as layers of ``flax.linen``.
+r"""Layers of ``flax.linen``: activations that learn their parameters, and Keras's core layers.
 
-Each layer keeps an array for each parameter of an activation, under the name that the parameter has
-in the function: `PReLU` keeps ``alpha``. `advact_jax.nnx` has the same layers, with the same values
-and gradients.
+`Dense`, `MaxoutDense`, `Dropout`, `AlphaDropout`, `ActivityRegularization` and `MaskedRNN` take
+``(x, mask)``, as `advact_jax.layers.Masking` returns them, and hand the mask on.
 
-All take the same arguments:
+A layer that learns an activation keeps an array for each of its parameters, under the name that the
+parameter has in the function: `PReLU` keeps ``alpha``. `advact_jax.nnx` has the same layers, with
+the same values and gradients.
+
+These take the same arguments:
 
 * ``<parameter>_init``: the initial value: a number, an array, an initializer, Keras's name of one
   ("zeros"), or the name of a framework, whose initial value it then is ("keras", "torch", "flax").

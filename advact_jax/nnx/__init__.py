@@ -1,10 +1,13 @@
-r"""Activations that learn their parameters, as layers of ``flax.nnx``.
+r"""Layers of ``flax.nnx``: activations that learn their parameters, and Keras's core layers.
 
-Each layer keeps an `flax.nnx.Param` for each parameter of an activation, under the name that the
-parameter has in the function: `PReLU` keeps ``alpha``. `advact_jax.linen` has the same layers, with
-the same values and gradients.
+`Dense`, `MaxoutDense`, `Dropout`, `AlphaDropout`, `ActivityRegularization` and `MaskedRNN` take
+``(x, mask)``, as `advact_jax.layers.Masking` returns them, and hand the mask on.
 
-All take the same arguments. As nnx makes its parameters before it sees an input, the first one
+A layer that learns an activation keeps an `flax.nnx.Param` for each of its parameters, under the
+name that the parameter has in the function: `PReLU` keeps ``alpha``. `advact_jax.linen` has the
+same layers, with the same values and gradients.
+
+These take the same arguments. As nnx makes its parameters before it sees an input, the first one
 tells their sizes:
 
 * ``features``: the number of channels; with several axes, their sizes in that order; with

@@ -349,6 +349,51 @@ def test_eager_jit_and_vmap_give_the_same() -> None:
     np.testing.assert_allclose(flax.nnx.jit(lambda m, x: m(x))(twin, X), y, rtol=1e-6)
 
 
+def test_nothing_is_promoted_in_silence() -> None:
+    strict = jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict")
+    with strict[0], strict[1]:
+        for dtype in ("float32", "bfloat16"):
+            x = jax.ShapeDtypeStruct(X.shape, dtype)
+            for module in (
+                linen.Dense(6, "gelu"),
+                linen.MaxoutDense(6),
+                linen.Dropout(0.5, deterministic=False),
+                linen.AlphaDropout(0.5, deterministic=False),
+                linen.MaskedRNN(nn.LSTMCell(6, dtype=dtype, param_dtype=dtype)),
+            ):
+                keys = {"params": KEY, "dropout": KEY}
+                y, _ = jax.eval_shape(module.init_with_output, keys, x, MASK)
+                assert jax.tree.leaves(y)[0].dtype == dtype
+            y, _ = jax.eval_shape(layers.Masking(), x)
+            assert y.dtype == dtype
+
+
+def test_flax_lifts_and_jit_of_nnx() -> None:
+    class Block(nn.Module):
+        @nn.compact
+        def __call__(self, x: Array, _: Any) -> tuple[Any, None]:
+            return nn.remat(linen.Dense)(4, "tanh", kernel_regularizer="l2")(x), None
+
+    lifted = nn.scan(Block, {"params": 0, "losses": 0}, split_rngs={"params": True}, length=3)()
+    params = drawn(lifted, X, None)
+    (y, _), updates = lifted.apply({"params": params}, X, None, mutable=["losses"])
+    chain = [
+        nnx.Dense(4, 4, activation="tanh", kernel_regularizer="l2", rngs=rngs()) for _ in "abc"
+    ]
+    (stacked,) = params.values()
+    for i, twin in enumerate(chain):
+        with_parameters(twin, jax.tree.map(lambda leaf, i=i: leaf[i], stacked))
+    model = flax.nnx.Sequential(*chain)
+
+    @flax.nnx.jit
+    def run(model: Any, x: Array) -> Any:
+        return model(x)
+
+    np.testing.assert_allclose(run(model, X), y, rtol=2e-6, atol=3e-7)
+    penalties = nnx.regularization_loss(model), linen.regularization_loss(updates)
+    np.testing.assert_allclose(*penalties, rtol=3e-7)
+
+
 # -- penalties and constraints ------------------------------------------------------------------
 
 RULES: dict[str, Any] = {
