@@ -71,7 +71,7 @@ class Activation:
     ) -> None:
         label = type(self).__name__
         function, name = _resolve(label, activation, dialect)
-        self._set(label, function, _translated(name, parameters))
+        self._set(label, function, _translated(name, parameters, dialect))
 
     def _set(self, label: str, function: Callable[..., Any], parameters: dict[str, Any]) -> None:
         given = tuple(sorted(_checked(label, function, parameters).items()))
@@ -207,10 +207,16 @@ def _name_of(function: Callable[..., Any]) -> str:
 # -- parameters ---------------------------------------------------------------------------------
 
 
-def _translated(name: Name, parameters: Mapping[str, Any]) -> dict[str, Any]:
+# Arguments that every name of a dialect takes and that mean nothing here: no array is overwritten.
+_MEANINGLESS = {"torch": ("inplace",)}
+
+
+def _translated(name: Name, parameters: Mapping[str, Any], dialect: str | None) -> dict[str, Any]:
     """Return the parameters by our names, with the defaults of the dialect."""
     found = dict(name.defaults)
     for key, value in parameters.items():
+        if key in _MEANINGLESS.get(dialect or "", ()):
+            continue
         ours = name.arguments.get(key, key)
         if ours is not None:
             is_written_otherwise = isinstance(value, str) and value in name.values
@@ -363,7 +369,7 @@ def _labelled(
 ) -> Activation:
     made = object.__new__(Activation)
     function, name = _resolve(label, identifier, dialect)
-    made._set(label, function, _translated(name, parameters))
+    made._set(label, function, _translated(name, parameters, dialect))
     return made
 
 
@@ -484,6 +490,12 @@ def _from_keras(config: Mapping[str, Any]) -> Activation:
         if isinstance(inner, Mapping):
             return deserialize(inner)
         return _labelled("deserialize", inner, "keras", {})
+    if kind == "PReLU":
+        raise ValueError(
+            "deserialize: expected an activation with fixed parameters, got PReLU, which learns "
+            "its slope. Make a layer: advact_jax.linen.PReLU or advact_jax.nnx.PReLU; its weights "
+            "are read by advact_jax.convert.prelu_from_keras."
+        )
     return _labelled("deserialize", kind, "keras", _without_alpha(kind, parameters))
 
 

@@ -307,3 +307,14 @@ def test_a_bad_argument_is_named(
 ) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_torch_s_inplace_means_nothing_here() -> None:
+    assert advact_jax.get("ReLU", dialect="torch", inplace=True) is advact_jax.relu
+    with pytest.raises(TypeError, match="inplace"):
+        advact_jax.get("relu", inplace=True)
+
+
+def test_a_config_of_a_layer_that_learns_says_where_it_is() -> None:
+    with pytest.raises(ValueError, match="PReLU, which learns.*linen.PReLU or advact_jax.nnx"):
+        advact_jax.deserialize({"class_name": "PReLU", "config": {"shared_axes": [1]}})
