@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array, lax
 
 from advact_jax import _checks, _modules, constraints, initializers, registry, regularizers
-from advact_jax._spec import compute_dtype
+from advact_jax._rule import compute_dtype
 from advact_jax.constraints import Constraint
 from advact_jax.functions.exponentials import _SELU_ALPHA, _SELU_SCALE
 
