@@ -55,17 +55,7 @@ def activation(label: str, given: Any, module: type) -> Any:
 
 
 def settled(
-    label: str,
-    *,
-    rule: Callable[..., Any] | None,
-    use_bias: bool,
-    kernel_init: Any,
-    bias_init: Any,
-    kernel_regularizer: Any,
-    bias_regularizer: Any,
-    activity_regularizer: Any,
-    kernel_constraint: Any,
-    bias_constraint: Any,
+    label: str, *, rule: Callable[..., Any] | None, use_bias: bool, **given: Any
 ) -> dict[str, Any]:
     """Return the arguments of an affine layer with functions in place of names.
 
@@ -73,35 +63,19 @@ def settled(
       label: the layer's name, for messages.
       rule: the activation that ``kernel_init="auto"`` goes by.
       use_bias: whether there is a bias; without one it can have no regularizer and no constraint.
-      kernel_init: as the others, a name, a config or a function.
-      bias_init: likewise.
-      kernel_regularizer: likewise, or None.
-      bias_regularizer: likewise, or None.
-      activity_regularizer: likewise, or None.
-      kernel_constraint: likewise, or None.
-      bias_constraint: likewise, or None.
+      **given: those of `ARGUMENTS`.
     """
-    unused = {"bias_regularizer": bias_regularizer, "bias_constraint": bias_constraint}
-    for key, value in unused.items():
-        if value is not None and not _checks.boolean(label, "use_bias", use_bias):
+    found = {}
+    for key, value in given.items():
+        if key in ("bias_regularizer", "bias_constraint") and value is not None and not use_bias:
             raise ValueError(
                 f"{label}: expected no {key} for a layer with use_bias=False, got {value!r}."
             )
-    automatic = isinstance(kernel_init, str) and kernel_init == "auto"
-    regularizer, constraint = regularizers.get, constraints.get
-    return {
-        "kernel_init": initializer_rule(rule)
-        if automatic
-        else _named(_initializer, label, "kernel_init", kernel_init),
-        "bias_init": _named(_initializer, label, "bias_init", bias_init),
-        "kernel_regularizer": _named(regularizer, label, "kernel_regularizer", kernel_regularizer),
-        "bias_regularizer": _named(regularizer, label, "bias_regularizer", bias_regularizer),
-        "activity_regularizer": _named(
-            regularizer, label, "activity_regularizer", activity_regularizer
-        ),
-        "kernel_constraint": _named(constraint, label, "kernel_constraint", kernel_constraint),
-        "bias_constraint": _named(constraint, label, "bias_constraint", bias_constraint),
-    }
+        if key == "kernel_init" and isinstance(value, str) and value == "auto":
+            found[key] = _named(_initializer_rule, label, key, rule)
+        else:
+            found[key] = _named(_GET[key.rsplit("_")[-1]], label, key, value)
+    return found
 
 
 def _named(get: Callable[[Any], Any], label: str, argument: str, given: Any) -> Any:
@@ -122,7 +96,7 @@ def _initializer_by_name(name: str) -> Any:
     return initializers.get(name)
 
 
-def initializer_rule(rule: Callable[..., Any] | None) -> Any:
+def _initializer_rule(rule: Callable[..., Any] | None) -> Any:
     """Return the textbook rule for an activation; LeCun's without one, Glorot's for any module."""
     if rule is None:
         return _initializer_by_name("lecun_normal")
@@ -135,6 +109,22 @@ def initializer_rule(rule: Callable[..., Any] | None) -> Any:
 @functools.lru_cache(maxsize=64)
 def _initializer_for(function: Callable[..., Any], fixed: tuple[tuple[str, Any], ...]) -> Any:
     return initializers.initializer_for(function, **dict(fixed))
+
+
+ARGUMENTS = (
+    "kernel_init",
+    "bias_init",
+    "kernel_regularizer",
+    "bias_regularizer",
+    "activity_regularizer",
+    "kernel_constraint",
+    "bias_constraint",
+)
+_GET: dict[str, Callable[[Any], Any]] = {
+    "init": _initializer,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+}
 
 
 def constrained(kernel: Constraint | None, bias: Constraint | None) -> dict[str, Constraint]:
@@ -253,7 +243,7 @@ def mask_of_lengths(
             f"{label}: expected seq_lengths to be integers of shape {shape[:-1]}, "
             f"got {_checks.describe(lengths)}."
         )
-    return jnp.arange(shape[-1], dtype=lengths.dtype) < lengths[..., None]
+    return jnp.arange(shape[-1], dtype="int32") < lengths[..., None].astype("int32")
 
 
 def _beside(mask: Array, x: Array) -> Array:
@@ -292,15 +282,32 @@ def sequence(
     return without_skipped(x, keep), keep, time
 
 
+def zeros(cell: Callable[..., Any], x: Array, time: int, carry: Any) -> Array:
+    """Return the output before the first step that counts, in the shape that the cell gives it."""
+    step = jax.ShapeDtypeStruct(x.shape[:time] + x.shape[time + 1 :], x.dtype)
+    _, y = jax.eval_shape(cell, carry, step)
+    return jnp.zeros(y.shape, y.dtype)
+
+
 def returned(
-    layer: Any, x: Array, y: Array, carry: Any, keep: Array | None, time: int, with_mask: bool
+    layer: Any, x: Array, last: tuple[Any, Array], y: Array | None, keep: Array | None, time: int
 ) -> Any:
-    """Return what a recurrent layer returns, from what its cell gave at every step."""
-    y = outputs(y, keep, time, layer.return_sequences)
-    y = y.astype(dtype_of(x, None) or y.dtype)
-    if layer.return_sequences and layer.reverse and layer.keep_order:
-        y, keep = jnp.flip(y, time), None if keep is None else jnp.flip(keep, time)
-    result = (y, keep) if layer.return_sequences and with_mask else y
+    """Return what a recurrent layer returns.
+
+    Args:
+      layer: the layer, for what it is to return.
+      x: its input.
+      last: the carry and the output after the last step.
+      y: the outputs of all steps; None if only the last is to be returned.
+      keep: the mask to return beside them, if one was given.
+      time: the axis of time.
+    """
+    carry, final = last
+    found = final if y is None else y
+    found = found.astype(dtype_of(x, None) or found.dtype)
+    if y is not None and layer.reverse and layer.keep_order:
+        found, keep = jnp.flip(found, time), None if keep is None else jnp.flip(keep, time)
+    result = found if y is None or keep is None else (found, keep)
     return (carry, result) if layer.return_carry else result
 
 
@@ -311,23 +318,3 @@ def check_cell(label: str, cell: Any, kind: type) -> None:
             f"{label}: expected a recurrent cell ({kind.__module__.split('.')[1]}.RNNCellBase), "
             f"got {_checks.describe(cell)}."
         )
-
-
-def outputs(y: Array, mask: Array | None, time: int, whole: bool) -> Array:
-    """Return the outputs of all steps or of the last, skipped ones replaced by those before them.
-
-    Args:
-      y: what the cell gave at every step.
-      mask: which steps count, of shape (*batch, time).
-      time: the axis of steps.
-      whole: whether to return all steps.
-    """
-    if mask is None:
-        return y if whole else jnp.take(y, -1, time)
-    steps = jnp.where(mask, jnp.arange(mask.shape[time]), -1)
-    latest = lax.cummax(steps, time) if whole else jnp.max(steps, time, keepdims=True)
-    latest = _beside(latest, y)
-    # From the outputs rather than in the carry: a cell does not tell the shape of its output.
-    found = jnp.take_along_axis(y, jnp.maximum(latest, 0), time)
-    found = jnp.where(latest >= 0, found, jnp.zeros_like(found))
-    return found if whole else jnp.squeeze(found, time)

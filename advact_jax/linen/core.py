@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -51,18 +52,9 @@ class _Affine(_core.Layer, nn.Module, kw_only=True):
     def _settled(self, activation: Any = None) -> dict[str, Any]:
         """Return the arguments with functions in place of names; the fields stay as given."""
         _modules.check_types(_label(self), self.dtype, self.param_dtype)
-        return _core.settled(
-            _label(self),
-            rule=_rule(activation),
-            use_bias=self.use_bias,
-            kernel_init=self.kernel_init,
-            bias_init=self.bias_init,
-            kernel_regularizer=self.kernel_regularizer,
-            bias_regularizer=self.bias_regularizer,
-            activity_regularizer=self.activity_regularizer,
-            kernel_constraint=self.kernel_constraint,
-            bias_constraint=self.bias_constraint,
-        )
+        given = {key: getattr(self, key) for key in _core.ARGUMENTS}
+        rule = _rule(activation)
+        return _core.settled(_label(self), rule=rule, use_bias=self.use_bias, **given)
 
     @nn.nowrap
     def parameter_constraints(self) -> dict[str, Constraint]:
@@ -486,10 +478,14 @@ class MaskedRNN(_core.Layer, nn.Module):
             step_shape = x.shape[:time] + x.shape[time + 1 :]
             carry = self.cell.initialize_carry(jax.random.key(0), step_shape)
 
-        def step(cell: nn.RNNCellBase, carry: Any, inputs: Any) -> tuple[Any, Array]:
+        alone = self.cell.clone(parent=None, name=None)
+        shapes = functools.partial(alone.init_with_output, jax.random.key(0))
+        before = _core.zeros(lambda *args: shapes(*args)[0], x, time, carry)
+
+        def step(cell: nn.RNNCellBase, carry: Any, inputs: Any) -> tuple[Any, Array | None]:
             x, keep = inputs
-            new, y = cell(carry, x)
-            return _core.next_carry(keep, new, carry), y
+            carry = _core.next_carry(keep, cell(carry[0], x), carry)
+            return carry, carry[1] if self.return_sequences else None
 
         scan = nn.scan(
             step,
@@ -499,5 +495,5 @@ class MaskedRNN(_core.Layer, nn.Module):
             split_rngs={"params": False},
             unroll=self.unroll,
         )
-        carry, y = scan(self.cell, carry, (x, keep))
-        return _core.returned(self, x, y, carry, keep, time, mask is not None)
+        last, y = scan(self.cell, (carry, before), (x, keep))
+        return _core.returned(self, x, last, y, None if mask is None else keep, time)

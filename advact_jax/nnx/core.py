@@ -576,6 +576,10 @@ class MaskedRNN(_core.Layer, nnx.Module):
             step_shape = x.shape[:time] + x.shape[time + 1 :]
             carry = self.cell.initialize_carry(step_shape, nnx.Rngs(0))
 
+        graph, state = nnx.split(self.cell)
+        before = _core.zeros(
+            lambda *args: nnx.merge(graph, state, copy=True)(*args), x, time, carry
+        )
         axes: dict[Any, Any] = {nnx.Param: None, ...: nnx.Carry}
 
         @nnx.scan(
@@ -583,10 +587,10 @@ class MaskedRNN(_core.Layer, nnx.Module):
             out_axes=(nnx.Carry, time),
             unroll=self.unroll,
         )
-        def scan(cell: nnx.RNNCellBase, carry: Any, inputs: Any) -> tuple[Any, Array]:
+        def scan(cell: nnx.RNNCellBase, carry: Any, inputs: Any) -> tuple[Any, Array | None]:
             x, keep = inputs
-            new, y = cell(carry, x)
-            return _core.next_carry(keep, new, carry), y
+            carry = _core.next_carry(keep, cell(carry[0], x), carry)
+            return carry, carry[1] if self.return_sequences else None
 
-        carry, y = scan(self.cell, carry, (x, keep))
-        return _core.returned(self, x, y, carry, keep, time, mask is not None)
+        last, y = scan(self.cell, (carry, before), (x, keep))
+        return _core.returned(self, x, last, y, None if mask is None else keep, time)

@@ -622,7 +622,7 @@ def test_without_a_mask_it_is_that_of_flax(order: Any) -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_lengths_give_what_flax_gives_at_the_steps_that_count(reverse: bool) -> None:
-    lengths = jnp.array([3, 5, 1])
+    lengths = jnp.array([3, 5, 1], "int8")
     order: Any = {"reverse": reverse, "keep_order": True, "return_carry": True}
     ours = linen.MaskedRNN(nn.SimpleCell(6), return_sequences=True, **order)
     variables = {"params": drawn(ours, X)}
@@ -800,6 +800,11 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: L.Dense(2, bias_regularizer="l3"),
         ValueError,
         "Dense: bias_regularizer: .*l3",
+    ),
+    "no rule": (
+        lambda: L.Dense(2, "exponential", kernel_init="auto"),
+        ValueError,
+        "Dense: kernel_init: .*finite slopes.*Use variance_preserving",
     ),
     "constraint": (
         lambda: N.Dense(2, 2, kernel_constraint="max", rngs=rngs()),
