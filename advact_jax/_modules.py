@@ -382,5 +382,5 @@ def penalty(layer: str, name: str, regularizer: Regularizer, value: Any) -> Arra
 
 def activity_penalty(layer: str, name: str, regularizer: Regularizer, value: Array) -> Array:
     """Return the penalty of an output, divided by the length of its first axis."""
-    batch = value.shape[0] if value.ndim > 1 else 1
+    batch = value.shape[0] if value.ndim else 1
     return penalty(layer, name, regularizer, value) / max(batch, 1)

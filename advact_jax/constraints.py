@@ -177,7 +177,7 @@ def _scaled(w: ArrayLike, norm: Array, wanted: Array | float) -> Array:
 
 def _wide(w: ArrayLike) -> Array:
     w = jnp.asarray(w)
-    return w.astype(jnp.promote_types(w.dtype, jnp.float32))
+    return w.astype(jnp.float32) if w.dtype.itemsize < 4 else w
 
 
 KINDS: dict[str, Callable[..., Constraint]] = {

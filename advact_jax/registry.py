@@ -13,11 +13,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _checks, _declare, catalog
+from advact_jax import _checks, _declare, _masks, catalog
 from advact_jax._spec import Name, RowSpec, Spec, names_in
 
 __all__ = ["DIALECTS", "Activation", "deserialize", "get", "register", "serialize"]
@@ -94,9 +95,20 @@ class Activation:
         """The name of the function."""
         return _name_of(self._function)
 
-    def __call__(self, x: ArrayLike) -> Array:
-        """Apply the activation to an array."""
-        return self._call(x)
+    def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Any:
+        """Apply the activation.
+
+        Args:
+          x: an array.
+          mask: which steps of a sequence count; it is passed on.
+
+        Returns:
+          The output; with a mask, the tuple of both.
+        """
+        y = self._call(x)
+        if mask is None:
+            return y
+        return _masks.beside(y, _masks.checked(self.name, mask, jnp.shape(y)))
 
     def __setattr__(self, key: str, value: Any) -> None:
         raise AttributeError(

@@ -1,8 +1,8 @@
 r"""Keras's regularizers: functions that give an array a penalty, a float32 scalar.
 
 A penalty of a parameter is a sum over its entries and does not depend on the data. A penalty of an
-activity is divided by the batch size (the length of the first axis), so it does not grow with it;
-Keras 3 does not divide.
+activity is divided by the batch size (the length of the first axis), so that it does not grow with
+it, as in Keras.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class OrthogonalRegularizer:
 
 def _wide(w: ArrayLike) -> Array:
     w = jnp.asarray(w)
-    return w.astype(jnp.promote_types(w.dtype, jnp.float32))
+    return w.astype(jnp.float32) if w.dtype.itemsize < 4 else w
 
 
 def _check_factors(label: str, **factors: Any) -> None:

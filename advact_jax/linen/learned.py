@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _modules, _sharing
+from advact_jax import _masks, _modules, _sharing
 from advact_jax._docstrings import documented
 from advact_jax._modules import Constrained, Initial, Penalised
 from advact_jax._modules import initial as _initial
@@ -87,14 +87,15 @@ class _Learned(nn.Module, kw_only=True):
         return dict(self._learned().constraints)
 
     @nn.compact
-    def __call__(self, x: ArrayLike) -> Array:
+    def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Any:
         """Apply the activation, with the parameters that the layer keeps.
 
         Args:
           x: an array; its dtype, or ``dtype``, is that of the output.
+          mask: which steps of a sequence count; it is passed on.
 
         Returns:
-          An array of the shape of ``x``.
+          An array of the shape of ``x``; with a mask, the tuple of both.
 
         Raises:
           ValueError: if ``x`` has no such axes, or does not fit the parameters.
@@ -114,7 +115,8 @@ class _Learned(nn.Module, kw_only=True):
             value = self.param(key, make, shape, self.param_dtype)
             losses.add_parameter_loss(self, key, learned.regularizers.get(key), value)
             parameters[key] = sharing.spread(value, x.ndim)
-        return learned.function(x, **learned.fixed, **parameters)
+        y = learned.function(x, **learned.fixed, **parameters)
+        return _masks.beside(y, _masks.checked(sharing.layer, mask, x.shape))
 
 
 @documented

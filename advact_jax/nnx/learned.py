@@ -13,7 +13,7 @@ from flax import nnx
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _modules, _sharing
+from advact_jax import _masks, _modules, _sharing
 from advact_jax._docstrings import documented
 from advact_jax._modules import Constrained, Initial, Penalised
 from advact_jax._modules import initial as _initial
@@ -106,14 +106,15 @@ class _Base(nnx.Module):
         """Return the constraints of the parameters that have one."""
         return dict(self._learned[4])
 
-    def __call__(self, x: ArrayLike) -> Array:
+    def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Any:
         """Apply the activation, with the parameters that the layer keeps.
 
         Args:
           x: an array; its dtype, or ``dtype``, is that of the output.
+          mask: which steps of a sequence count; it is passed on.
 
         Returns:
-          An array of the shape of ``x``.
+          An array of the shape of ``x``; with a mask, the tuple of both.
 
         Raises:
           ValueError: if ``x`` has no such axes, or does not fit the parameters.
@@ -132,7 +133,8 @@ class _Base(nnx.Module):
                 losses.parameter_penalty(self, name, regularizer, getattr(self, name)[...])
                 for name, regularizer in regularizers
             )
-        return function(x, **dict(fixed), **parameters)
+        y = function(x, **dict(fixed), **parameters)
+        return _masks.beside(y, _masks.checked(sharing.layer, mask, x.shape))
 
 
 @_layer

@@ -931,3 +931,16 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 def test_a_mistake_is_named(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_activations_pass_a_mask_on() -> None:
+    x, mask = jnp.ones((2, 3, 4)), jnp.array([[True, False, True], [False, True, True]])
+    for layer in (layers.LeakyReLU(), layers.Activation("gelu"), nnx.PReLU(4)):
+        y, passed = layer(x, mask)
+        assert_same(y, layer(x))
+        assert_same(passed, mask)
+    module = linen.PReLU()
+    (y, passed), _ = module.init_with_output(KEY, x, mask)
+    assert_same(passed, mask)
+    with pytest.raises(ValueError, match="leaky_relu: expected a mask whose axes"):
+        layers.LeakyReLU()(x, mask.T)

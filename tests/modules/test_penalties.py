@@ -149,6 +149,13 @@ def test_regularizers(regularizer, penalty):
     assert hash(regularizer) == hash(type(regularizer)(**vars(regularizer)))
 
 
+def test_narrow_types_under_strict_promotion():
+    w = jnp.array([3.0, -4.0], "float16")
+    with jax.numpy_dtype_promotion("strict"):
+        assert regularizers.L1L2(1.0, 1.0)(w) == 32
+        np.testing.assert_allclose(constraints.UnitNorm()(w), [0.6, -0.8], rtol=1e-3)
+
+
 def test_orthogonal_regularizer():
     w = jnp.array([[1.0, 0.0], [3.0, 4.0], [0.0, 0.0]])
     np.testing.assert_allclose(regularizers.OrthogonalRegularizer(1.0)(w), 0.6 / 3, rtol=1e-6)
