@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test exhaustive peers lint types accuracy tables bench newest newest-python clean
+.PHONY: demo test exhaustive peers examples lint types accuracy tables bench newest newest-python clean
 
 demo: .venv/with-demo
 	$(RUN) examples/digits_cnn.py $(ARGS)
@@ -29,6 +29,10 @@ exhaustive: .venv/with-tests
 # Values and gradients against Keras and torch, which `make test` leaves out if they are missing.
 peers: .venv/with-tests .venv/with-peers
 	$(RUN) -m pytest tests/peers $(ARGS)
+
+# The examples in short runs, which `make test` leaves out if what they need is missing.
+examples: .venv/with-tests .venv/with-demo .venv/with-peers
+	$(RUN) -m pytest tests/examples $(ARGS)
 
 lint: .venv/with-lint
 	$(RUN) -m ruff check
