@@ -33,7 +33,7 @@ from advact_jax import linen
 
 EXAMPLES = """examples:
   python examples/digits_cnn.py                   all activations, three seeds (about two minutes)
-  python examples/digits_cnn.py --quick           two activations, one seed, two epochs
+  python examples/digits_cnn.py --quick           two activations, one seed, one epoch
   python examples/digits_cnn.py --only prelu mish --seeds 5
 """
 
@@ -402,7 +402,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"train with these activations alone: {', '.join(ACTIVATIONS)}",
     )  # fmt: skip
     parser.add_argument("--seeds", type=int, help="nets per activation (3; quick: 1)")
-    parser.add_argument("--epochs", type=int, help="passes over the data (4; quick: 2)")
+    parser.add_argument("--epochs", type=int, help="passes over the data (4; quick: 1)")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "output" / "digits_cnn.png",
         help="where the picture goes (default: %(default)s)",
@@ -410,7 +410,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     options.only = options.only or (QUICK if options.quick else tuple(ACTIVATIONS))
     options.seeds = (1 if options.quick else 3) if options.seeds is None else options.seeds
-    options.epochs = (2 if options.quick else 4) if options.epochs is None else options.epochs
+    options.epochs = (1 if options.quick else 4) if options.epochs is None else options.epochs
     if options.seeds < 1 or options.epochs < 1:
         parser.error("--seeds and --epochs must be at least 1")
     return options

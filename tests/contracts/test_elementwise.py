@@ -29,21 +29,31 @@ RULES = {
 }
 DTYPES = ("bfloat16", "float16", "float32")
 
-every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+def _marked(name: str, dtype: str = "") -> object:
+    """Return a case as a parameter of a test, marked if it has a sample value of a parameter."""
+    marks = [] if name in STRUCTURES else [pytest.mark.samples]
+    if marks and dtype == "float16":  # The same formula, in float32, as for bfloat16.
+        marks.append(pytest.mark.exhaustive)
+    given = (CASES[name], dtype) if dtype else (CASES[name],)
+    return pytest.param(*given, id=f"{dtype}-{name}" if dtype else name, marks=marks)
+
+
+every_case = pytest.mark.parametrize("case", [_marked(name) for name in CASES])
+every_case_and_dtype = pytest.mark.parametrize(
+    ("case", "dtype"), [_marked(name, dtype) for dtype in DTYPES for name in CASES]
+)
 every_structure = pytest.mark.parametrize("case", STRUCTURES.values(), ids=STRUCTURES)
-every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
-@every_case
-@every_dtype
+@every_case_and_dtype
 def test_value_and_two_derivatives_are_accurate(
     case: testing.Case, dtype: str, backend: str
 ) -> None:
     testing.check_accuracy(case, dtype)
 
 
-@every_case
-@every_dtype
+@every_case_and_dtype
 def test_derivatives_by_parameters_are_accurate(
     case: testing.Case, dtype: str, backend: str
 ) -> None:
