@@ -25,15 +25,18 @@ MARKER = re.compile(
 
 def printed(kind: str, arguments: str) -> str:
     """Return what the command of a marker prints, in a code block if it is plain text."""
-    name, *others = arguments.split()
+    given = arguments.split()
     if kind == "source":
-        return f"```python\n{source(ROOT / 'examples' / f'{name}.py', *others)}\n```\n"
-    command = {
-        "table": ["-m", "advact_jax", name],
-        "example": [f"examples/{name}.py"],
-    }.get(kind, [f"benchmarks/{kind}.py", name])
+        return f"```python\n{source(ROOT / 'examples' / f'{given[0]}.py', *given[1:])}\n```\n"
+    if kind == "example":
+        command = [f"examples/{given[0]}.py", *given[1:]]
+    else:
+        command = [
+            *(["-m", "advact_jax"] if kind == "table" else [f"benchmarks/{kind}.py"]),
+            *given,
+        ]
     ran = subprocess.run(
-        [sys.executable, *command, *others],
+        [sys.executable, *command],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
