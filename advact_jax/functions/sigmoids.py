@@ -103,7 +103,18 @@ def _above_zero(x: Array, slope: Any, offset: Any) -> Array:
     return (x + zero.head) + zero.tail
 
 
+def _ends(x: Array, slope: Any, offset: Any) -> tuple[float, float] | None:
+    """Return where the line is 0 and 1 if these are known to be short numbers, such as -3 and 3."""
+    if num.is_double(x) or not all(isinstance(v, int | float) for v in (slope, offset)):
+        return None
+    ends = (-offset / slope, (1 - offset) / slope)
+    return ends if all(float(np.float16(end)) == end for end in ends) else None
+
+
 def _hard_sigmoid_piece(x: Array, slope: Any, offset: Any) -> Array:
+    ends = _ends(x, slope, offset)
+    if ends is not None:
+        return jnp.where(x >= ends[1], 2, jnp.where(x <= ends[0], 0, 1))
     x = jnp.clip(x, -1e30, 1e30)
     from_zero = num.Wide.of(x, x) + _ratio(offset, slope, x)
     saturated = (from_zero - _ratio(1.0, slope, x)).value >= 0
@@ -163,6 +174,9 @@ def hard_sigmoid(x: ArrayLike, *, slope: ArrayLike = 1 / 6, offset: ArrayLike = 
       Array([0.  , 0.5 , 0.75], dtype=float32)
     """
     x = jnp.asarray(x)
+    ends = _ends(x, slope, offset)
+    if ends is not None:
+        return jnp.clip((x - ends[0]) * slope, 0, 1)
     piece = _hard_sigmoid_piece(x, slope, offset)
     line = _above_zero(x, slope, offset) * slope
     return jnp.where(piece == 2, 1, jnp.where(piece == 0, 0, line))
