@@ -26,12 +26,13 @@ test: .venv/with-tests
 exhaustive: .venv/with-tests
 	$(RUN) -m pytest -m exhaustive $(ARGS)
 
-# Values and gradients against Keras and torch, which `make test` leaves out if they are missing.
+# Values and gradients against Keras and torch, which `make test` leaves out if they are missing, and
+# so does CI, for time.
 peers: .venv/with-tests .venv/with-peers
 	$(RUN) -m pytest tests/peers $(ARGS)
 
 # The examples in short runs, which `make test` leaves out if what they need is missing.
-examples: .venv/with-tests .venv/with-demo .venv/with-peers
+examples: .venv/with-tests .venv/with-demo
 	$(RUN) -m pytest tests/examples $(ARGS)
 
 lint: .venv/with-lint
