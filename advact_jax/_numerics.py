@@ -435,7 +435,7 @@ def used_often(quotient: Array) -> Array:
 # -- the normal distribution --------------------------------------------------------------------
 
 
-_DENSITY = 1 / math.sqrt(2 * math.pi)
+DENSITY = 1 / math.sqrt(2 * math.pi)
 
 
 class Normal(NamedTuple):
@@ -455,7 +455,7 @@ def normal(below: Array) -> Normal:
     ratio = polynomial(t, pick(a, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
     if not is_narrow():
         # What rounding the sum has lost, times the derivative.
-        ratio = ratio + (a - (moved - opaque(fits.MILLS, a))) * (a * ratio - _DENSITY)
+        ratio = ratio + (a - (moved - opaque(fits.MILLS, a))) * (a * ratio - DENSITY)
     return Normal(below, _bell(a).tail, ratio)
 
 

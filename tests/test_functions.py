@@ -284,3 +284,11 @@ def test_coefficients_are_what_the_fit_prints() -> None:
 
     path = Path(advact_jax.__file__).with_name("_coefficients.py")
     assert path.read_text() == fit.render()
+
+
+@pytest.mark.parametrize("slope", [1e-6, 0.2, 0.25, 3e4])
+def test_hard_sigmoid_with_a_fixed_slope_is_that_with_a_traced_one(slope: float) -> None:
+    # The fixed one takes a shorter way where its ends are short numbers.
+    x = jnp.linspace(-6, 6, 97)
+    fixed = advact_jax.Activation("hard_sigmoid", slope=slope)(x)
+    np.testing.assert_allclose(fixed, advact_jax.hard_sigmoid(x, slope=slope), rtol=5e-7)

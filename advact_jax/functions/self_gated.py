@@ -136,7 +136,6 @@ hard_swish = hard_silu
 
 # -- gelu ----------------------------------------------------------------------------------------
 
-_DENSITY = 0.3989422804014326779399461  # 1 / sqrt(2 pi)
 # 2 sqrt(2 / pi) and 3 · 0.044715 times it; then it and 0.044715 times it over log 2, so that the
 # exponential is a power of two. Each is a sum of two doubles.
 _Pair = tuple[float, float]
@@ -218,7 +217,7 @@ def _gelu_slope(x: Array, approximate: bool) -> Array:
     if approximate:
         return _tanh_slope(x)
     below, density, ratio = num.normal(-jnp.abs(x))
-    slope = density.times_bounded(ratio + _DENSITY * below)
+    slope = density.times_bounded(ratio + num.DENSITY * below)
     plain = jnp.where(x >= 0, 1 - slope, slope)
     return num.near_root(x, fits.GELU_SLOPE_SINGLE, fits.GELU_SLOPE_DOUBLE, plain)
 
@@ -237,7 +236,7 @@ def _gelu_curvature(x: Array, approximate: bool) -> Array:
         return num.near_root(
             jnp.abs(x), fits.GELU_TANH_CURVATURE_SINGLE, fits.GELU_TANH_CURVATURE_DOUBLE, plain
         )
-    return num.normal(-jnp.abs(x)).density.times_bounded(_DENSITY * (2 - x * x))
+    return num.normal(-jnp.abs(x)).density.times_bounded(num.DENSITY * (2 - x * x))
 
 
 def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:

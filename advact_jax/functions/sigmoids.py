@@ -108,7 +108,8 @@ def _ends(x: Array, slope: Any, offset: Any) -> tuple[float, float] | None:
     if num.is_double(x) or not all(isinstance(v, int | float) for v in (slope, offset)):
         return None
     ends = (-offset / slope, (1 - offset) / slope)
-    return ends if all(float(np.float16(end)) == end for end in ends) else None
+    short = all((1024 * end).is_integer() and abs(end) < 1024 for end in ends)
+    return ends if short else None
 
 
 def _hard_sigmoid_piece(x: Array, slope: Any, offset: Any) -> Array:
