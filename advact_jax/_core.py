@@ -51,7 +51,7 @@ def activation(label: str, given: Any, module: type) -> Any:
     """Return a function for a name, a config or a function; None and modules stay as they are."""
     if given is None or isinstance(given, module):
         return given
-    return _named(registry.get, label, "activation", given)
+    return _modules.named(registry.get, label, "activation", given)
 
 
 def settled(
@@ -72,18 +72,10 @@ def settled(
                 f"{label}: expected no {key} for a layer with use_bias=False, got {value!r}."
             )
         if key == "kernel_init" and isinstance(value, str) and value == "auto":
-            found[key] = _named(_initializer_rule, label, key, rule)
+            found[key] = _modules.named(_initializer_rule, label, key, rule)
         else:
-            found[key] = _named(_GET[key.rsplit("_")[-1]], label, key, value)
+            found[key] = _modules.named(_GET[key.rsplit("_")[-1]], label, key, value)
     return found
-
-
-def _named(get: Callable[[Any], Any], label: str, argument: str, given: Any) -> Any:
-    """Return what a name stands for; a message about it names the layer and the argument too."""
-    try:
-        return get(given)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{label}: {argument}: {error}") from None
 
 
 def _initializer(given: Any) -> Any:

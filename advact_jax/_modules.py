@@ -107,15 +107,16 @@ def _constraints(label: str, given: Mapping[str, Any]) -> dict[str, Constraint]:
 def _found(
     label: str, kind: str, get: Callable[[Any], Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    found = {}
-    for key, value in given.items():
-        try:
-            made = get(value)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{label}: {key}_{kind}: {error}") from None
-        if made is not None:
-            found[key] = made
-    return found
+    made = {key: named(get, label, f"{key}_{kind}", value) for key, value in given.items()}
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def named(get: Callable[[Any], Any], label: str, argument: str, given: Any) -> Any:
+    """Return what a name stands for; a message about it names the layer and the argument too."""
+    try:
+        return get(given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{label}: {argument}: {error}") from None
 
 
 def learnable(

@@ -69,7 +69,7 @@ class _Affine(_core.Layer, nnx.Linear):
         )
         for key, value in found.items():
             setattr(self, key, value)
-        self.loss = no_loss(
+        self.penalty = no_loss(
             self.kernel_regularizer, self.bias_regularizer, self.activity_regularizer
         )
 
@@ -89,9 +89,9 @@ class _Affine(_core.Layer, nnx.Linear):
         return kernel, parameter_penalty(self, "bias", self.bias_regularizer, bias)
 
     def _leave_loss(self, y: Array, kernel: Array | float, bias: Array | float) -> None:
-        if self.loss is not None:
+        if self.penalty is not None:
             activity = activity_penalty(self, "activity", self.activity_regularizer, y)
-            self.loss[...] = jnp.asarray(activity + bias + kernel)
+            self.penalty[...] = jnp.asarray(activity + bias + kernel)
 
 
 @recorded
@@ -475,7 +475,7 @@ class ActivityRegularization(_core.Layer, nnx.Module):
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
         self.regularizer = L1L2(l1, l2)
-        self.loss: Any = no_loss(self.regularizer)
+        self.penalty: Any = no_loss(self.regularizer)
 
     def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Any:
         """Return the input; with a mask, the tuple of both."""
@@ -483,7 +483,7 @@ class ActivityRegularization(_core.Layer, nnx.Module):
         array = _modules.as_input(label, x, None)
         mask = _masks.checked(label, mask, array.shape)
         penalty = activity_penalty(self, "activity", self.regularizer, array)
-        self.loss[...] = jnp.asarray(penalty)
+        self.penalty[...] = jnp.asarray(penalty)
         return _masks.beside(array, mask)
 
 
