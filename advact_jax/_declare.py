@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ def activation(
     kinks: Mapping[float, str] | Formula | None = None,
     reference: Formula | None = None,
     latex: str = "",
+    tier: Literal["stable", "experimental"] = "experimental",
     paper: str = "",
     names: Mapping[str, Any] | None = None,
     keeps_integers: bool = False,
@@ -72,6 +73,8 @@ def activation(
       reference: the function of an mpmath number, ``reference(mp, x, **parameters)``, written in
         other algebra than the formula.
       latex: the definition.
+      tier: "stable" where the definition and its usual initial values are settled, "experimental"
+        where the literature still moves. The contracts are the same.
       paper: the source.
       names: the names in other libraries, by dialect: a string; where something differs there, the
         fields of a `Name` as a tuple, whose first may be several names; or a list of these.
@@ -112,6 +115,7 @@ def activation(
             kinks=kinks or {},
             reference=reference,
             latex=latex,
+            tier=tier,
             paper=paper,
             names=dict(names or {}),
             keeps_integers=keeps_integers,
@@ -202,6 +206,7 @@ def row_function(
     direct: bool = False,
     reference: Formula | None = None,
     latex: str = "",
+    tier: Literal["stable", "experimental"] = "experimental",
     paper: str = "",
     names: Mapping[str, Any] | None = None,
     notes: Mapping[str, str] | None = None,
@@ -214,6 +219,8 @@ def row_function(
         hash. It adds half a microsecond to an eager call.
       reference: the function of a list of mpmath numbers, ``reference(mp, row)``.
       latex: the definition.
+      tier: "stable" where the definition and its usual initial values are settled, "experimental"
+        where the literature still moves. The contracts are the same.
       paper: the source.
       names: the name in other libraries, by dialect.
       notes: known limits: the contract that is not met, and why.
@@ -225,7 +232,7 @@ def row_function(
     def declare(formula: Callable[P, R]) -> Callable[P, R]:
         spec = RowSpec(
             formula.__name__, formula, inspect.signature(formula), static, reference, latex,
-            paper, dict(names or {}), dict(notes or {}),
+            tier, paper, dict(names or {}), dict(notes or {}),
         )  # fmt: skip
 
         def entry(*args: P.args, **kwargs: P.kwargs) -> Any:

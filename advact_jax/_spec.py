@@ -63,6 +63,7 @@ class Spec:
     kinks: Any
     reference: Formula | None
     latex: str
+    tier: str
     paper: str
     names: Mapping[str, Any]
     keeps_integers: bool
@@ -145,6 +146,7 @@ class RowSpec:
     static: tuple[str, ...]
     reference: Formula | None
     latex: str
+    tier: str
     paper: str
     names: Mapping[str, Any]
     notes: Mapping[str, str]

@@ -292,3 +292,10 @@ def test_hard_sigmoid_with_a_fixed_slope_is_that_with_a_traced_one(slope: float)
     x = jnp.linspace(-6, 6, 97)
     fixed = advact_jax.Activation("hard_sigmoid", slope=slope)(x)
     np.testing.assert_allclose(fixed, advact_jax.hard_sigmoid(x, slope=slope), rtol=5e-7)
+
+
+def test_every_declaration_has_a_definition_a_source_and_a_tier() -> None:
+    for name, function in {**catalog.elementwise(), **catalog.along_axis()}.items():
+        spec = function.spec  # type: ignore[attr-defined]
+        assert spec.latex and spec.paper, name
+        assert spec.tier in ("stable", "experimental"), name

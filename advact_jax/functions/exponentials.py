@@ -43,6 +43,7 @@ def _elu_curvature(x: Array, alpha: Any) -> Array:
     slope_limits=(0.0, 1.0),
     kinks={0.0: "left"},
     reference=lambda mp, x, alpha: +x if x > 0 else alpha * mp.expm1(x),
+    tier="stable",
     latex=r"\begin{cases} x & x > 0 \\ \alpha (e^x - 1) & x \le 0 \end{cases}",
     paper="Clevert, Unterthiner & Hochreiter 2016, Fast and accurate deep network learning by "
     "exponential linear units, arXiv:1511.07289",
@@ -99,6 +100,7 @@ def _celu_by_alpha(x: Array, alpha: Any) -> Array:
     slope_limits=(0.0, 1.0),
     kinks={0.0: "left"},
     reference=lambda mp, x, alpha: +x if x > 0 else alpha * mp.expm1(x / alpha),
+    tier="stable",
     latex=r"\max(x, 0) + \min(0, \alpha (e^{x/\alpha} - 1))",
     paper="Barron 2017, Continuously differentiable exponential linear units, arXiv:1704.07483",
     names={
@@ -148,6 +150,7 @@ _SELU_SCALE = 1.0507009873554804934193349852946
     kinks={0.0: "left"},
     reference=lambda mp, x: mp.mpf("1.0507009873554804934193349852946")
     * (+x if x > 0 else mp.mpf("1.6732632423543772848170429916717") * mp.expm1(x)),
+    tier="stable",
     latex=r"\lambda \begin{cases} x & x > 0 \\ \alpha (e^x - 1) & x \le 0 \end{cases}",
     paper="Klambauer, Unterthiner, Mayr & Hochreiter 2017, Self-normalizing neural networks, "
     "arXiv:1706.02515",
@@ -185,6 +188,8 @@ def selu(x: ArrayLike) -> Array:
     limits=(0.0, math.inf),
     slope_limits=(0.0, math.inf),
     reference=lambda mp, x: mp.cosh(x) + mp.sinh(x) if abs(x) < 1 else 1 / mp.exp(-x),
+    tier="stable",
+    paper="Keras, keras.activations.exponential",
     latex=r"e^x",
     names={"keras": "exponential", "onnx": "Exp"},
 )

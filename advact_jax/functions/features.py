@@ -56,6 +56,7 @@ def _gated(x: ArrayLike, value: ArrayLike) -> Array:
         a - a / (1 + mp.exp(b))
         for a, b in zip(row[: len(row) // 2], row[len(row) // 2 :], strict=True)
     ],
+    tier="stable",
     latex=r"\mathrm{glu}(x) = x_{:n/2} \cdot \sigma(x_{n/2:})",
     paper="Dauphin, Fan, Auli and Grangier, Language modeling with gated convolutional networks, "
     "ICML 2017, arXiv:1612.08083",
@@ -108,6 +109,7 @@ def glu(x: ArrayLike, axis: int = -1) -> Array:
 
 @row_function(
     static=("k", "axis"),
+    tier="stable",
     latex=r"\mathrm{maxout}(x)_j = \max_{0 \le i < k} x_{jk + i}",
     paper="Goodfellow, Warde-Farley, Mirza, Courville and Bengio, Maxout networks, ICML 2013, "
     "arXiv:1302.4389",
@@ -192,6 +194,7 @@ def _both_signs(x: Array, axis: int) -> Array:
 
 @row_function(
     reference=lambda mp, row: [*(max(x, mp.mpf(0)) for x in row), *(-min(x, 0) for x in row)],
+    tier="stable",
     latex=r"\mathrm{crelu}(x) = (\max(x, 0), \max(-x, 0))",
     paper="Shang, Sohn, Almeida and Lee, Understanding and improving convolutional neural networks "
     "via concatenated rectified linear units, ICML 2016, arXiv:1603.05201",
@@ -236,6 +239,7 @@ def _antirectifier_reference(mp: Any, row: Any) -> list[Any]:
 
 @row_function(
     reference=_antirectifier_reference,
+    tier="stable",
     latex=r"z = \frac{x - \bar{x}}{\lVert x - \bar{x} \rVert_2}, \quad (\max(z, 0), \max(-z, 0))",
     paper="Keras, Antirectifier example, 2016",
     names={"keras": "Antirectifier"},

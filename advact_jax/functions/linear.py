@@ -18,6 +18,8 @@ from advact_jax._declare import activation
     limits=(-math.inf, math.inf),
     slope_limits=(1.0, 1.0),
     reference=lambda mp, x: +x,
+    tier="stable",
+    paper="Widrow & Hoff 1960, Adaptive switching circuits (the linear unit)",
     latex=r"x",
     names={
         "jax": "identity",
@@ -55,6 +57,7 @@ linear = identity
     slope_limits=(0.0, 0.0),
     kinks={0.0: "right"},
     reference=lambda mp, x: mp.mpf(1) if x >= 0 else mp.mpf(0),
+    tier="stable",
     latex=r"\begin{cases} 1 & x \ge 0 \\ 0 & x < 0 \end{cases}",
     paper="McCulloch & Pitts 1943, A logical calculus of the ideas immanent in nervous activity",
 )

@@ -74,6 +74,7 @@ def _relu_reference(mp: Any, x: Any, negative_slope: Any, max_value: Any, thresh
     ),
     kinks=_relu_kinks,
     reference=_relu_reference,
+    tier="stable",
     latex=r"\begin{cases} \min(x, m) & x > \theta \\ s\,(x - \theta) & x \le \theta \end{cases}",
     paper="Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines",
     names={
@@ -128,6 +129,7 @@ def relu(
     slope_limits=(0.0, 0.0),
     kinks={0.0: "left", 6.0: "right"},
     reference=lambda mp, x: min(max(x, mp.mpf(0)), mp.mpf(6)),
+    tier="stable",
     latex=r"\min(\max(x, 0), 6)",
     paper="Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10",
     names={
@@ -180,6 +182,7 @@ def _leaky(x: Any, slope: Any) -> Array:
     slope_limits=lambda negative_slope: (negative_slope, 1.0),
     kinks={0.0: "right"},
     reference=lambda mp, x, negative_slope: +x if x >= 0 else negative_slope * x,
+    tier="stable",
     latex=r"\begin{cases} x & x \ge 0 \\ s\,x & x < 0 \end{cases}",
     paper="Maas, Hannun & Ng 2013, Rectifier nonlinearities improve neural network acoustic models",
     names={
@@ -231,6 +234,7 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> Array:
     slope_limits=lambda alpha: (alpha, 1.0),
     kinks={0.0: "right"},
     reference=lambda mp, x, alpha: +x if x >= 0 else alpha * x,
+    tier="stable",
     latex=r"\begin{cases} x & x \ge 0 \\ \alpha x & x < 0 \end{cases}",
     paper="He, Zhang, Ren & Sun 2015, Delving deep into rectifiers, arXiv:1502.01852",
     names={
@@ -269,6 +273,7 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
     slope_limits=(0.0, 1.0),
     kinks=lambda theta: {theta: "left"},
     reference=lambda mp, x, theta: +x if x > theta else mp.mpf(0),
+    tier="stable",
     latex=r"\begin{cases} x & x > \theta \\ 0 & x \le \theta \end{cases}",
     paper=(
         "Konda, Memisevic & Krueger 2015, Zero-bias autoencoders and the benefits of co-adapting "
@@ -315,6 +320,8 @@ def thresholded_relu(x: ArrayLike, theta: ArrayLike = 1.0) -> Array:
     slope_limits=(0.0, 1.0),
     kinks=lambda threshold, value: {threshold: "left"},
     reference=lambda mp, x, threshold, value: +x if x > threshold else mp.mpf(value),
+    tier="stable",
+    paper="PyTorch, torch.nn.Threshold",
     latex=r"\begin{cases} x & x > t \\ v & x \le t \end{cases}",
     names={
         "keras": ("threshold", {}, {"default_value": "value"}),

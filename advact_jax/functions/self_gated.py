@@ -61,6 +61,7 @@ def _silu_by_beta(x: Array, beta: Any) -> Array:
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
     reference=lambda mp, x, beta: x / (1 + mp.exp(-beta * x)),
+    tier="stable",
     latex=r"x\,\sigma(\beta x)",
     paper="Ramachandran, Zoph & Le 2017, Searching for activation functions, arXiv:1710.05941; "
     "Elfwing, Uchibe & Doya 2018, Sigmoid-weighted linear units, arXiv:1702.03118",
@@ -101,6 +102,7 @@ swish = silu
     slope_limits=(0.0, 1.0),
     kinks={-3.0: "left", 3.0: "right"},
     reference=lambda mp, x: x * min(max(x / 6 + mp.mpf(1) / 2, mp.mpf(0)), mp.mpf(1)),
+    tier="stable",
     latex=r"x \min(\max(\tfrac{x}{6} + \tfrac12, 0), 1)",
     paper="Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244",
     names={
@@ -253,6 +255,7 @@ def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
     reference=_gelu_reference,
+    tier="stable",
     latex=r"x\,\Phi(x) \approx x\,\sigma\!\left(\sqrt{8/\pi}\,(x + 0.044715\,x^3)\right)",
     paper="Hendrycks & Gimpel 2016, Gaussian error linear units, arXiv:1606.08415",
     names={
@@ -341,6 +344,7 @@ def _mish_curvature(x: Array) -> Array:
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
     reference=lambda mp, x: x * mp.tanh(mp.log1p(mp.exp(x))),
+    tier="stable",
     latex=r"x \tanh(\log(1 + e^x))",
     paper="Misra 2019, Mish: a self regularized non-monotonic activation function, "
     "arXiv:1908.08681",

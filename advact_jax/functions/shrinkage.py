@@ -49,6 +49,7 @@ _KONDA = (
     slope_limits=(1.0, 1.0),
     kinks=lambda theta: {-theta: "right", theta: "left"},
     reference=lambda mp, x, theta: _hard_reference(mp, x, theta),
+    tier="stable",
     latex=r"\begin{cases} x & |x| > \theta \\ 0 & |x| \le \theta \end{cases}",
     paper=_KONDA,
 )
@@ -81,6 +82,7 @@ def thresholded_linear(x: ArrayLike, theta: ArrayLike = 1.0) -> Array:
     slope_limits=(1.0, 1.0),
     kinks=lambda threshold: {-threshold: "right", threshold: "left"},
     reference=lambda mp, x, threshold: _hard_reference(mp, x, threshold),
+    tier="stable",
     latex=r"\begin{cases} x & |x| > \lambda \\ 0 & |x| \le \lambda \end{cases}",
     paper="Donoho & Johnstone 1994, Ideal spatial adaptation by wavelet shrinkage",
     names={
@@ -125,6 +127,7 @@ def hard_shrink(x: ArrayLike, threshold: ArrayLike = 0.5) -> Array:
     slope_limits=(1.0, 1.0),
     kinks=lambda threshold: {-threshold: "right", threshold: "left"},
     reference=lambda mp, x, threshold: mp.sign(x) * max(abs(x) - threshold, mp.mpf(0)),
+    tier="stable",
     latex=r"\operatorname{sign}(x) \max(|x| - \lambda, 0)",
     paper="Donoho 1995, De-noising by soft-thresholding",
     names={
@@ -167,6 +170,8 @@ def soft_shrink(x: ArrayLike, threshold: ArrayLike = 0.5) -> Array:
     reference=lambda mp, x, lambd, bias: (
         x - bias if x > lambd else x + bias if x < -lambd else mp.mpf(0)
     ),
+    tier="stable",
+    paper="ONNX, operator Shrink; Donoho 1995, De-noising by soft-thresholding",
     latex=r"\begin{cases} x - b & x > \lambda \\ x + b & x < -\lambda \\"
     r" 0 & \text{else} \end{cases}",
     names={"onnx": "Shrink"},
@@ -209,6 +214,8 @@ def _tanh_square_slope(x: Array) -> Array:
     limits=(-math.inf, math.inf),
     slope_limits=(1.0, 1.0),
     reference=lambda mp, x: (x * mp.cosh(x) - mp.sinh(x)) / mp.cosh(x),
+    tier="stable",
+    paper="PyTorch, torch.nn.Tanhshrink",
     latex=r"x - \tanh x",
     names={
         "keras": "tanh_shrink",

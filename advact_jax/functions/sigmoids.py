@@ -20,6 +20,8 @@ from advact_jax._spec import Parameter
     limits=(0.0, 1.0),
     slope_limits=(0.0, 0.0),
     reference=lambda mp, x: mp.exp(x) / (mp.exp(x) + 1) if x < 0 else 1 / (1 + mp.exp(-x)),
+    tier="stable",
+    paper="Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors",
     latex=r"\frac{1}{1 + e^{-x}}",
     names={
         "jax": "sigmoid",
@@ -59,6 +61,8 @@ def _tanh_slope(x: Array) -> Array:
     limits=(-1.0, 1.0),
     slope_limits=(0.0, 0.0),
     reference=lambda mp, x: mp.sinh(x) / mp.cosh(x),
+    tier="stable",
+    paper="LeCun, Bottou, Orr & Müller 1998, Efficient BackProp",
     latex=r"\tanh x",
     names={
         "jax": "tanh",
@@ -144,6 +148,7 @@ def _hard_sigmoid_piece(x: Array, slope: Any, offset: Any) -> Array:
     slope_limits=(0.0, 0.0),
     kinks=lambda slope, offset: {-offset / slope: "left", (1 - offset) / slope: "right"},
     reference=lambda mp, x, slope, offset: min(max(slope * x + offset, mp.mpf(0)), mp.mpf(1)),
+    tier="stable",
     latex=r"\min(\max(s x + o, 0), 1)",
     paper="Courbariaux, Bengio & David 2015, BinaryConnect, arXiv:1511.00363",
     names={
@@ -190,6 +195,8 @@ def hard_sigmoid(x: ArrayLike, *, slope: ArrayLike = 1 / 6, offset: ArrayLike = 
     slope_limits=(0.0, 0.0),
     kinks={-1.0: "left", 1.0: "right"},
     reference=lambda mp, x: min(max((x + 1) / 2, mp.mpf(0)), mp.mpf(1)),
+    tier="stable",
+    paper="JAX, jax.nn.sparse_sigmoid",
     latex=r"\min(\max(\tfrac12 (x + 1), 0), 1)",
     names={"jax": "sparse_sigmoid", "keras": "sparse_sigmoid"},
 )
@@ -236,6 +243,7 @@ def _in_piece(which: int) -> Any:
     reference=lambda mp, x, min_value, max_value: (
         mp.mpf(min_value) if x < min_value else mp.mpf(max_value) if x > max_value else +x
     ),
+    tier="stable",
     latex=r"\min(\max(x, a), b)",
     paper="Collobert 2004, Large scale machine learning",
     names={
@@ -276,6 +284,7 @@ def hard_tanh(x: ArrayLike, min_value: ArrayLike = -1.0, max_value: ArrayLike = 
     slope_limits=(0.0, 0.0),
     kinks={0.0: "right"},
     reference=lambda mp, x: x / (1 + x) if x >= 0 else x / (1 - x),
+    tier="stable",
     latex=r"\frac{x}{1 + |x|}",
     paper="Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward "
     "networks",

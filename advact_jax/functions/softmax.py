@@ -146,6 +146,7 @@ def _hardmax_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Array, Array
 
 @row_function(
     reference=lambda mp, row: [1 / mp.fsum(mp.exp(z - x) for z in row) for x in row],
+    tier="stable",
     latex=r"\mathrm{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}",
     paper=_BRIDLE,
     names={
@@ -193,6 +194,7 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
 @row_function(
     direct=True,
     reference=lambda mp, row: [-mp.log(mp.fsum(mp.exp(z - x) for z in row)) for x in row],
+    tier="stable",
     latex=r"\mathrm{log\_softmax}(x)_i = x_i - \log \sum_j e^{x_j}",
     paper=_BRIDLE,
     names={
@@ -241,6 +243,8 @@ def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
 
 @row_function(
     reference=lambda mp, row: [1 / mp.fsum(mp.exp(x - z) for z in row) for x in row],
+    tier="stable",
+    paper="PyTorch, torch.nn.Softmin",
     latex=r"\mathrm{softmin}(x)_i = \frac{e^{-x_i}}{\sum_j e^{-x_j}}",
     names={
         "torch": (("softmin", "Softmin"), {}, {"dim": "axis"}),
@@ -277,6 +281,8 @@ def softmin(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
 
 @row_function(
     reference=lambda mp, row: [mp.mpf(i == row.index(max(row))) for i, _ in enumerate(row)],
+    tier="stable",
+    paper="ONNX, operator Hardmax",
     latex=r"\mathrm{hardmax}(x)_i = [i = \min \arg\max_j x_j]",
     names={"onnx": "Hardmax"},
 )
@@ -313,6 +319,7 @@ def hardmax(x: ArrayLike, axis: Axis = -1) -> Array:
     static=("axis", "keepdims", "return_sign"),
     reference=lambda mp, row: mp.log(mp.fsum(mp.exp(x) for x in row)),
     paper=_BLANCHARD,
+    tier="stable",
     latex=r"\mathrm{logsumexp}(a) = \log \sum_i b_i e^{a_i}",
     names={
         "jax": "logsumexp",
@@ -384,6 +391,7 @@ def logsumexp(
     reference=lambda mp, row: mp.log(mp.fsum(mp.exp(x) for x in row) / len(row)),
     paper=_BLANCHARD,
     names={"jax": "logmeanexp"},
+    tier="stable",
     latex=r"\mathrm{logmeanexp}(x) = \log \frac{1}{n} \sum_{i=1}^n e^{x_i}",
     notes={"float32": _MEAN_NOTE, "float16, bfloat16": _MEAN_NOTE},
 )

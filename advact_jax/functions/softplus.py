@@ -42,6 +42,7 @@ _DUGAS = (
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
     reference=lambda mp, x, beta: mp.log1p(mp.exp(beta * x)) / beta,
+    tier="stable",
     latex=r"\tfrac{1}{\beta} \log(1 + e^{\beta x})",
     paper=_DUGAS,
     names={
@@ -97,6 +98,7 @@ def _parametric_by_alpha(x: Array, alpha: Any, beta: Any) -> Array:
     limits=lambda alpha, beta: (0.0, math.copysign(math.inf, alpha)),
     slope_limits=lambda alpha, beta: (0.0, alpha * beta),
     reference=lambda mp, x, alpha, beta: alpha * mp.log1p(mp.exp(beta * x)),
+    tier="stable",
     latex=r"\alpha \log(1 + e^{\beta x})",
     paper="Keras 0.x, keras.layers.advanced_activations.ParametricSoftplus; McFarland, Cui & "
     "Butts 2013, Inferring nonlinear neuronal computation based on physiologically plausible "
@@ -133,6 +135,8 @@ def parametric_softplus(x: ArrayLike, alpha: ArrayLike = 0.2, beta: ArrayLike = 
     limits=(-math.inf, 0.0),
     slope_limits=(1.0, 0.0),
     reference=lambda mp, x: -mp.log1p(mp.exp(-x)),
+    tier="stable",
+    paper="PyTorch, torch.nn.LogSigmoid",
     latex=r"\log \sigma(x)",
     names={
         "jax": "log_sigmoid",
@@ -213,6 +217,7 @@ def _squareplus_by_b(x: Array, b: Any) -> Array:
     reference=lambda mp, x, b: (
         (x + mp.sqrt(x * x + b)) / 2 if x > 0 else b / 2 / (mp.sqrt(x * x + b) - x)
     ),
+    tier="stable",
     latex=r"\tfrac12 (x + \sqrt{x^2 + b})",
     paper="Barron 2021, Squareplus: a softplus-like algebraic rectifier, arXiv:2112.11687",
     names={"jax": "squareplus", "keras": "squareplus"},
@@ -244,6 +249,7 @@ def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> Array:
     slope_limits=(0.0, 1.0),
     kinks={-1.0: "left", 1.0: "right"},
     reference=lambda mp, x: mp.mpf(0) if x <= -1 else +x if x >= 1 else ((x + 1) / 2) ** 2,
+    tier="stable",
     latex=r"\begin{cases} 0 & x \le -1 \\ \tfrac14 (x + 1)^2 & |x| < 1 \\ x & x \ge 1 \end{cases}",
     paper="Yin et al. 2024, JAX documentation of sparse_plus",
     names={"jax": "sparse_plus", "keras": "sparse_plus"},
