@@ -33,10 +33,18 @@ def allowed(x: Array, mask: Array | None) -> Array:
     return wide if mask is None else jnp.where(mask, wide, -jnp.inf)
 
 
-def largest(wide: Array, axes: Axes, least: float) -> Array:
-    """Return the largest entry of each row, or ``least`` if that is larger, the axes kept."""
-    start = np.asarray(least, wide.dtype)
+def _largest(wide: Array, axes: Axes) -> Array:
+    """Return the largest entry of each row, the lowest finite number for an empty one."""
+    start = np.asarray(-_most(wide), wide.dtype)
     return jnp.expand_dims(lax.reduce(wide, start, lax.max, axes), axes)
+
+
+def maximum(x: Array, mask: Array | None, axes: Axes) -> Array:
+    """Return the largest allowed entry of each row in the compute type, the axes kept.
+
+    That of an empty row is the lowest finite number.
+    """
+    return _largest(allowed(x, mask), axes)
 
 
 def _most(wide: Array) -> float:
@@ -51,7 +59,7 @@ def shares(x: Array, mask: Array | None, axes: Axes) -> Array:
     beyond: then x - c is exact, or small where it is not.
     """
     wide = allowed(x, mask)
-    whole, most = jnp.floor(largest(wide, axes, -_most(wide))), _most(wide)
+    whole, most = jnp.floor(_largest(wide, axes)), _most(wide)
     length = max(math.prod(wide.shape[axis] for axis in axes), 1)
     reach = math.floor((707 if _numerics.is_double(wide) else 86) - math.log(length))
     c = jnp.minimum(whole, 0) + jnp.maximum(jnp.minimum(whole, most) - reach, 0)
@@ -70,7 +78,7 @@ def exponentials(x: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array
     In a row with +inf, x - m is 0 for these and far below for all others.
     """
     wide = allowed(x, mask)
-    m, most = largest(wide, axes, -_most(wide)), _most(wide)
+    m, most = _largest(wide, axes), _most(wide)
     top = jnp.minimum(m, most)
     # All finite entries go down by as much again, the largest finite number too.
     below = jnp.minimum((wide - top) - jnp.minimum(m - top, most), 0)

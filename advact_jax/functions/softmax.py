@@ -91,20 +91,20 @@ def _logsumexp(
 
     Alone, without its derivative, a row with +inf needs no care. The two values are the same.
     """
-    wide = _rows.allowed(x, mask)
-    m = _rows.largest(wide, axes, -jnp.inf)
     if b is None and not mean and x.dtype != jnp.float32:
-        log_total, sign = _rows.log_total(x, mask, axes)[1], jnp.where(m == -jnp.inf, 0, 1)
+        m, total = _rows.maximum(x, mask, axes), _rows.exponentials(x, mask, axes)[2]
+        log_total, sign = _rows.log_total(x, mask, axes)[1], jnp.minimum(total, 1)
+        return jnp.where(total == 0, -jnp.inf, m + log_total).astype(x.dtype), sign.astype(x.dtype)
+    m = _rows.maximum(x, mask, axes)
+    if b is None and alone:
+        m = jnp.where(jnp.isinf(m), 0, m)
+        total = jnp.sum(jnp.exp(_rows.allowed(x, mask) - m), axes, keepdims=True)
     else:
-        if b is None and alone:
-            m = jnp.where(jnp.isinf(m), 0, m)
-            total = jnp.sum(jnp.exp(wide - m), axes, keepdims=True)
-        else:
-            _, e, total = _rows.exponentials(x, mask, axes)
-            total = total if b is None else jnp.sum(e * b, axes, keepdims=True)
-        total = total / _rows.count(x, mask, axes) if mean else total
-        log_total, sign = jnp.log(jnp.abs(total)), jnp.sign(total)
-    return (m + log_total).astype(x.dtype), sign.astype(x.dtype)
+        _, e, total = _rows.exponentials(x, mask, axes)
+        total = total if b is None else jnp.sum(e * b, axes, keepdims=True)
+    total = total / _rows.count(x, mask, axes) if mean else total
+    # An empty row has a sum of 0.
+    return (m + jnp.log(jnp.abs(total))).astype(x.dtype), jnp.sign(total).astype(x.dtype)
 
 
 @functools.partial(_logsumexp.defjvp, symbolic_zeros=True)
