@@ -196,6 +196,7 @@ assert before == {k: v for k, v in jax.config.values.items()}
     assert ran.returncode == 0, ran.stderr
 
 
+TESTING = ("compiled", "precision", "reference", "rule", "transformations")
 LAYERS = [
     {"_checks", "_coefficients"},
     {"constraints", "regularizers", "_masks"},
@@ -204,7 +205,8 @@ LAYERS = [
     {"_declare", "_rows"},
     {f"functions.{name}" for name in catalog.FAMILIES},
     {"catalog", "accuracy"},
-    {"registry", "testing"},
+    {"registry", "testing.cases"},
+    {f"testing.{name}" for name in TESTING},
     {"layers.activations", "layers.shapes", "initializers", "_trees", "optim"},
     {"_sharing", "_docstrings", "_modules"},
     {"_core", "_configs", "convert", "linen.losses", "nnx.losses", "linen.trees", "nnx.trees"},
@@ -216,7 +218,7 @@ LAYERS = [
 ]
 
 
-PACKAGES = ("functions", "layers", "linen", "nnx")
+PACKAGES = ("functions", "layers", "linen", "nnx", "testing")
 
 
 def test_imports_go_downward_only() -> None:
