@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "Print, for each activation, the worst error in ulp of value, first and second "
             "derivative, and (after a plus sign) the number of inputs where the result is not "
             "finite though the truth is. For 16 bits every input is tried, for float32 a dense "
-            "sample with tails, kinks and the ends of the range."
+            "sample with tails, kinks and the ends of the range. Functions along an axis are tried "
+            "on sample rows: value, Jacobian and Hessian."
         ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -77,49 +79,54 @@ def _print_accuracy(options: argparse.Namespace) -> None:
 
     for name in options.names:
         catalog.lookup(name)
-    known = catalog.elementwise()
-    skipped = [name for name in options.names if name not in known]
-    if skipped:
-        raise ValueError(
-            f"accuracy: expected elementwise activations, got {', '.join(skipped)}, which works "
-            "along an axis."
-        )
     heads = [f"{options.dtype}, worst ulp", *(f"ours: {order}" for order in accuracy.ORDERS)]
     if options.against:
         heads += [f"jax.nn: {order}" for order in accuracy.ORDERS]
-    rows = ([*row] for row in _rows(options, known))
     title = f"jax {jax.__version__} on {jax.default_backend()}"
-    _table(title, heads, rows, options.markdown)
+    _table(title, heads, _rows(options), options.markdown)
 
 
-def _rows(options: argparse.Namespace, known: dict[str, Callable[..., Any]]) -> Iterator[list[str]]:
-    import jax
+def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
+    from advact_jax import catalog, testing
 
-    from advact_jax import accuracy, testing
-
-    for name in options.names or known:
-        for case in testing.cases(known[name]):
-            if any(key in case.spec.defaults for key in case.given):
-                continue
-            x = accuracy.inputs(case.spec, jax.numpy.dtype(options.dtype), case.given)
-            shown = name if not case.given else case.name
-            row = [shown, *map(_cell, accuracy.measure(case, case, x))]
+    elementwise, along_axis = catalog.elementwise(), catalog.along_axis()
+    for name in options.names or [*elementwise, *along_axis]:
+        function = catalog.lookup(name)
+        if name in along_axis:
+            every: list[Any] = testing.row_cases(function)
+        else:
+            # Sample values of parameters have no row of their own.
+            cases = testing.cases(function)
+            every = [c for c in cases if not any(key in c.spec.defaults for key in c.given)]
+        for case in every:
+            row = [name if not case.given else case.name, *_errors(case, case, options.dtype)]
             if options.against:
-                row += _peer(case, x)
+                peer = _peer(case)
+                row += _errors(peer, case, options.dtype) if peer else ["-"] * 3
             yield row
 
 
-def _peer(case: Any, x: Any) -> list[str]:
+def _peer(case: Any) -> Callable[..., Any] | None:
+    """Return jax.nn's function at the arguments of a case, None if it has none."""
     import jax
 
-    from advact_jax import accuracy, catalog
+    from advact_jax import catalog
 
     name = catalog.name_in(case.function, "jax")
-    if name is None:
-        return ["-"] * 3
-    peer = getattr(jax.nn, name)
-    errors = accuracy.measure(lambda v: peer(v, **case.given), case, x)
-    return [*map(_cell, errors)]
+    given = {"axis": -1, **case.given} if "axis" in case.spec.signature.parameters else case.given
+    return functools.partial(getattr(jax.nn, name), **given) if name else None
+
+
+def _errors(judged: Callable[..., Any], case: Any, dtype: str) -> list[str]:
+    from advact_jax import accuracy, testing
+
+    if isinstance(case, testing.RowCase):
+        if case.spec.reference is None:  # As the declaration's notes say.
+            return ["-"] * 3
+        found: Any = accuracy.measure_rows(judged, case, dtype)
+    else:
+        found = accuracy.measure(judged, case, accuracy.inputs(case.spec, dtype, case.given))
+    return [*map(_cell, found)]
 
 
 def _cell(error: Any) -> str:

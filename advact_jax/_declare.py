@@ -204,6 +204,12 @@ def row_function(
     *,
     static: tuple[str, ...] = ("axis",),
     direct: bool = False,
+    row: str | None = None,
+    given: tuple[Mapping[str, Any], ...] = ({},),
+    lengths: tuple[int, ...] = (8,),
+    channel_axis: int = -1,
+    counted: Mapping[str, str] | None = None,
+    kept: float = 4,
     reference: Formula | None = None,
     latex: str = "",
     tier: Literal["stable", "experimental"] = "experimental",
@@ -217,7 +223,14 @@ def row_function(
       static: the arguments that are known before tracing.
       direct: whether to leave out the Python function that names a static argument which JAX cannot
         hash. It adds half a microsecond to an eager call.
-      reference: the function of a list of mpmath numbers, ``reference(mp, row)``.
+      row: the argument that holds the rows; the first without it.
+      given: the arguments at which the contracts are checked, one mapping for each check.
+      lengths: the lengths of the rows that are checked.
+      channel_axis: the axis of the rows where the function has no argument ``axis``.
+      counted: by dtype, what an error of the value is measured against where that is not the entry
+        itself: "row" for the largest output of the row, "input" for the largest input, or 1.
+      kept: bytes of float32 that reverse mode keeps for each entry of the input.
+      reference: the function of a list of mpmath numbers, ``reference(mp, row, **given)``.
       latex: the definition.
       tier: "stable" where the definition and its usual initial values are settled, "experimental"
         where the literature still moves. The contracts are the same.
@@ -230,10 +243,25 @@ def row_function(
     """
 
     def declare(formula: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(formula)
         spec = RowSpec(
-            formula.__name__, formula, inspect.signature(formula), static, reference, latex,
-            tier, paper, dict(names or {}), dict(notes or {}),
-        )  # fmt: skip
+            name=formula.__name__,
+            formula=formula,
+            signature=signature,
+            static=static,
+            row=row or next(iter(signature.parameters)),
+            given=given,
+            lengths=lengths,
+            channel_axis=channel_axis,
+            counted=dict(counted or {}),
+            kept=kept,
+            reference=reference,
+            latex=latex,
+            tier=tier,
+            paper=paper,
+            names=dict(names or {}),
+            notes=dict(notes or {}),
+        )
 
         def entry(*args: P.args, **kwargs: P.kwargs) -> Any:
             return formula(*args, **kwargs)

@@ -144,6 +144,12 @@ class RowSpec:
     formula: Callable[..., Any]
     signature: inspect.Signature
     static: tuple[str, ...]
+    row: str
+    given: tuple[Mapping[str, Any], ...]
+    lengths: tuple[int, ...]
+    channel_axis: int
+    counted: Mapping[str, str]
+    kept: float
     reference: Formula | None
     latex: str
     tier: str

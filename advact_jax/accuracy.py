@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from advact_jax._spec import Spec
+from advact_jax._spec import RowSpec, Spec
 
 ORDERS = ("value", "first derivative", "second derivative")
 
@@ -96,14 +96,14 @@ def derivatives(function: Callable[[Any], Any]) -> tuple[Callable[[Any], Any], .
     return function, first, second
 
 
-def ulp_errors(result: Any, truth: Any, dtype: Any, floor: float = 0.0) -> np.ndarray:
+def ulp_errors(result: Any, truth: Any, dtype: Any, floor: Any = 0.0) -> np.ndarray:
     """Return the errors of ``result`` in ulps of ``dtype``, infinite where it should be finite.
 
     Args:
       result: array of type ``dtype``.
       truth: array of float64, or of a wider type where ``dtype`` is float64.
       dtype: the type whose ulps count.
-      floor: magnitude below which the ulp no longer shrinks.
+      floor: magnitude below which the ulp no longer shrinks; an array where it differs.
     """
     limits = jnp.finfo(dtype)
     tiny, largest = float(limits.tiny), float(limits.max)
@@ -112,7 +112,7 @@ def ulp_errors(result: Any, truth: Any, dtype: Any, floor: float = 0.0) -> np.nd
     with np.errstate(all="ignore"):
         half = largest * (1 + 2.0 ** -(limits.nmant + 2))
         t = np.where(np.abs(t) >= half, np.copysign(np.inf, t), t)
-        size = np.clip(np.abs(t), max(tiny, floor), largest)
+        size = np.clip(np.abs(t), np.maximum(tiny, floor), largest)
         ulp = np.exp2(np.floor(np.log2(size)) - limits.nmant)
         error = np.abs(y - t) / ulp
         error = np.where((np.abs(t) < tiny) & (np.abs(y) <= tiny), 0, error)
@@ -213,3 +213,113 @@ def measure_spec(
     spec: Spec = function.spec  # type: ignore[attr-defined]
     bound = functools.partial(function, **(given or {}))
     return measure(bound, bound, inputs(spec, dtype, given or {}))
+
+
+# -- functions along an axis --------------------------------------------------------------------
+
+ROW_TOLERANCE = {
+    "bfloat16": (0.51, 4.0, 8.0),
+    "float16": (0.51, 4.0, 8.0),
+    "float32": (4.0, 8.0, 16.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RowError:
+    """The worst error over a set of rows.
+
+    Attributes:
+      what: the value or the derivative that is judged.
+      ulps: the worst finite error.
+      worst_at: the row where it occurs.
+      not_finite: the number of rows where the result is not finite though the truth is.
+      not_finite_at: one of them, or None.
+    """
+
+    what: str
+    ulps: float
+    worst_at: Any
+    not_finite: int
+    not_finite_at: Any
+
+
+def sample_rows(dtype: Any, length: int, count: int = 4) -> np.ndarray:
+    """Return random rows of several scales, and some whose entries lie far from 0 together."""
+    rng = np.random.default_rng(length)
+    rows = [scale * rng.normal(size=(count, length)) for scale in (1e-3, 0.1, 1.0, 5.0, 30.0)]
+    rows += [50 * sign + rng.normal(size=(count, length)) for sign in (1, -1)]
+    return np.concatenate(rows).astype(dtype)
+
+
+def value_floor(spec: RowSpec, dtype: Any, x: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return what the errors of each row's values are counted against at least."""
+    counted = spec.counted.get(jnp.dtype(dtype).name, spec.counted.get("all", "entry"))
+    if counted == "row":
+        return np.max(np.abs(truth), -1, keepdims=True)
+    if counted == "input":
+        return np.maximum(np.max(np.abs(x).astype(np.float64), -1, keepdims=True), 1)
+    return np.zeros((len(x), 1))
+
+
+def measure_rows(function: Any, judge: Any, dtype: Any) -> tuple[RowError, ...]:
+    """Measure value, Jacobian and Hessian of rows against the float64 path of ``judge``.
+
+    The errors of derivatives are counted in ulps of the largest entry of the row's Jacobian or
+    Hessian, or of the largest entry of a lower order (at most 1) if that is larger: where a share
+    is nearly 1, its slope is the small rest.
+
+    Args:
+      function: a function of rows along the last axis.
+      judge: such a function that is right in float64, with its declaration as ``spec``.
+      dtype: the type to measure.
+
+    Returns:
+      One `RowError` for the value, the first and the second derivative.
+    """
+    worst: list[list[tuple[np.ndarray, np.ndarray]]] = [[], [], []]
+    for length in judge.spec.lengths:
+        x = sample_rows(dtype, length)
+        found = _row_derivatives(function, x)
+        truths = _row_derivatives(judge, x.astype(np.float64))
+        before = np.zeros((len(x), 1))
+        for order, (result, truth) in enumerate(zip(found, truths, strict=True)):
+            result, truth = (v.reshape(len(x), -1) for v in (result, truth))
+            largest = np.max(np.abs(truth), -1, keepdims=True, initial=1e-300)
+            floor = np.maximum(largest, before)
+            if order == 0:
+                floor = value_floor(judge.spec, dtype, x, truth)
+            worst[order].append((x, ulp_errors(result, truth, dtype, floor)))
+            before = np.maximum(before, np.minimum(largest, 1))
+    return tuple(_worst_row(what, pairs) for what, pairs in zip(ORDERS, worst, strict=True))
+
+
+def _row_derivatives(function: Any, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    with jax.enable_x64(x.dtype == np.float64):
+        return tuple(np.asarray(y) for y in _compiled_rows(function)(jnp.asarray(x)))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_rows(function: Any) -> Callable[[Any], Any]:
+    """Return value, Jacobian and Hessian of each row, compiled once for the truth of all types."""
+
+    def weighted(row: Any) -> Any:
+        y = function(row)
+        weights = jnp.cos(jnp.arange(y.size, dtype=jnp.float32).reshape(y.shape) + 0.5)
+        return jnp.sum(y.astype(jnp.promote_types(y.dtype, jnp.float32)) * weights)
+
+    hessian = jax.jacfwd(jax.grad(weighted))
+    return jax.jit(jax.vmap(together((function, jax.jacrev(function), hessian))))
+
+
+def _worst_row(what: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> RowError:
+    rows = [row for x, _ in pairs for row in x]
+    errors = np.asarray([np.max(error, initial=0) for _, all_of in pairs for error in all_of])
+    broken = ~np.isfinite(errors)
+    at = int(np.argmax(np.where(broken, -1, errors)))
+    return RowError(
+        what=what,
+        ulps=float(errors[at]) if not broken.all() else 0.0,
+        worst_at=rows[at],
+        not_finite=int(broken.sum()),
+        not_finite_at=rows[int(np.argmax(broken))] if broken.any() else None,
+    )

@@ -196,7 +196,7 @@ assert before == {k: v for k, v in jax.config.values.items()}
     assert ran.returncode == 0, ran.stderr
 
 
-TESTING = ("compiled", "precision", "reference", "rule", "transformations")
+TESTING = ("compiled", "precision", "reference", "rows", "rule", "transformations")
 LAYERS = [
     {"_checks", "_coefficients"},
     {"constraints", "regularizers", "_masks"},

@@ -109,6 +109,9 @@ def glu(x: ArrayLike, axis: int = -1) -> Array:
 
 @row_function(
     static=("k", "axis"),
+    given=({"k": 2}, {"k": 4}),
+    kept=0.5,
+    reference=lambda mp, row, k: [max(row[i : i + k]) for i in range(0, len(row), k)],
     tier="stable",
     latex=r"\mathrm{maxout}(x)_j = \max_{0 \le i < k} x_{jk + i}",
     paper="Goodfellow, Warde-Farley, Mirza, Courville and Bengio, Maxout networks, ICML 2013, "
@@ -194,6 +197,7 @@ def _both_signs(x: Array, axis: int) -> Array:
 
 @row_function(
     reference=lambda mp, row: [*(max(x, mp.mpf(0)) for x in row), *(-min(x, 0) for x in row)],
+    kept=2,
     tier="stable",
     latex=r"\mathrm{crelu}(x) = (\max(x, 0), \max(-x, 0))",
     paper="Shang, Sohn, Almeida and Lee, Understanding and improving convolutional neural networks "
@@ -239,6 +243,7 @@ def _antirectifier_reference(mp: Any, row: Any) -> list[Any]:
 
 @row_function(
     reference=_antirectifier_reference,
+    counted={"all": "row"},
     tier="stable",
     latex=r"z = \frac{x - \bar{x}}{\lVert x - \bar{x} \rVert_2}, \quad (\max(z, 0), \max(-z, 0))",
     paper="Keras, Antirectifier example, 2016",

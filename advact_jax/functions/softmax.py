@@ -194,6 +194,7 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
 @row_function(
     direct=True,
     reference=lambda mp, row: [-mp.log(mp.fsum(mp.exp(z - x) for z in row)) for x in row],
+    counted={"float32": "row"},
     tier="stable",
     latex=r"\mathrm{log\_softmax}(x)_i = x_i - \log \sum_j e^{x_j}",
     paper=_BRIDLE,
@@ -281,6 +282,7 @@ def softmin(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
 
 @row_function(
     reference=lambda mp, row: [mp.mpf(i == row.index(max(row))) for i, _ in enumerate(row)],
+    kept=0,
     tier="stable",
     paper="ONNX, operator Hardmax",
     latex=r"\mathrm{hardmax}(x)_i = [i = \min \arg\max_j x_j]",
@@ -319,6 +321,7 @@ def hardmax(x: ArrayLike, axis: Axis = -1) -> Array:
     static=("axis", "keepdims", "return_sign"),
     reference=lambda mp, row: mp.log(mp.fsum(mp.exp(x) for x in row)),
     paper=_BLANCHARD,
+    counted={"all": "input"},
     tier="stable",
     latex=r"\mathrm{logsumexp}(a) = \log \sum_i b_i e^{a_i}",
     names={
@@ -391,6 +394,7 @@ def logsumexp(
     reference=lambda mp, row: mp.log(mp.fsum(mp.exp(x) for x in row) / len(row)),
     paper=_BLANCHARD,
     names={"jax": "logmeanexp"},
+    counted={"all": "input"},
     tier="stable",
     latex=r"\mathrm{logmeanexp}(x) = \log \frac{1}{n} \sum_{i=1}^n e^{x_i}",
     notes={"float32": _MEAN_NOTE, "float16, bfloat16": _MEAN_NOTE},

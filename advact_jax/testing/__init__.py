@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from advact_jax._spec import Spec
 from advact_jax.testing.cases import Case as Case
 from advact_jax.testing.cases import ContractError as ContractError
+from advact_jax.testing.cases import RowCase as RowCase
 from advact_jax.testing.cases import cases as cases
+from advact_jax.testing.cases import row_cases as row_cases
 from advact_jax.testing.compiled import PLATFORMS as PLATFORMS
 from advact_jax.testing.compiled import check_lowering as check_lowering
 from advact_jax.testing.compiled import check_pallas as check_pallas
@@ -27,6 +29,9 @@ from advact_jax.testing.precision import check_nan as check_nan
 from advact_jax.testing.precision import check_parameter_accuracy as check_parameter_accuracy
 from advact_jax.testing.reference import check_reference as check_reference
 from advact_jax.testing.reference import reference_derivative as reference_derivative
+from advact_jax.testing.rows import ROW_STRUCTURE as ROW_STRUCTURE
+from advact_jax.testing.rows import check_row_accuracy as check_row_accuracy
+from advact_jax.testing.rows import check_row_reference as check_row_reference
 from advact_jax.testing.rule import check_modes as check_modes
 from advact_jax.testing.rule import check_rule as check_rule
 from advact_jax.testing.transformations import check_dtypes as check_dtypes

@@ -10,15 +10,50 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from advact_jax._spec import Spec
+from advact_jax._spec import RowSpec, Spec
 
 
 class ContractError(AssertionError):
     """A contract of an activation does not hold."""
 
 
+class Checked:
+    """Something with a name that is checked."""
+
+    @property
+    def name(self) -> str:
+        """What an error calls it."""
+        raise NotImplementedError
+
+    def roundings(self, wanted: np.ndarray) -> tuple[float, float]:
+        """Return by how many roundings two ways to an array may differ: relative, and absolute."""
+        return 4, 4 * 2.0**-6
+
+    def expect_close(self, what: str, found: Any, wanted: Any) -> None:
+        """Check that two arrays have one type and shape, and agree up to a few roundings."""
+        if found.dtype != wanted.dtype or found.shape != wanted.shape:
+            self.fail(
+                f"expected {what} to be {wanted.dtype}{wanted.shape}, got "
+                f"{found.dtype}{found.shape}."
+            )
+        a, b = (np.asarray(v).astype(np.float64) for v in (found, wanted))
+        eps = float(jnp.finfo(found.dtype).eps)
+        relative, absolute = self.roundings(b)
+        if not np.allclose(a, b, rtol=eps * relative, atol=eps * absolute, equal_nan=True):
+            self.fail(f"expected {what} to give {wanted}, got {found}.")
+
+    def expect_equal(self, what: str, found: Any, wanted: Any) -> None:
+        """Check that two arrays are equal."""
+        if not np.array_equal(np.asarray(found), np.asarray(wanted), equal_nan=True):
+            self.fail(f"expected {what} to give {wanted}, got {found}.")
+
+    def fail(self, message: str) -> None:
+        """Raise a `ContractError` that names the function."""
+        raise ContractError(f"{self.name}: {message}")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
-class Case:
+class Case(Checked):
     """A declared activation at given parameters and flags.
 
     Attributes:
@@ -80,27 +115,6 @@ class Case:
 
         return by
 
-    def expect_close(self, what: str, found: Any, wanted: Any) -> None:
-        """Check that two arrays have one type and shape, and agree up to a few roundings."""
-        if found.dtype != wanted.dtype or found.shape != wanted.shape:
-            self.fail(
-                f"expected {what} to be {wanted.dtype}{wanted.shape}, got "
-                f"{found.dtype}{found.shape}."
-            )
-        a, b = (np.asarray(v).astype(np.float64) for v in (found, wanted))
-        scale = float(jnp.finfo(found.dtype).eps) * 4
-        if not np.allclose(a, b, rtol=scale, atol=scale * 2.0**-6, equal_nan=True):
-            self.fail(f"expected {what} to give {wanted}, got {found}.")
-
-    def expect_equal(self, what: str, found: Any, wanted: Any) -> None:
-        """Check that two arrays are equal."""
-        if not np.array_equal(np.asarray(found), np.asarray(wanted), equal_nan=True):
-            self.fail(f"expected {what} to give {wanted}, got {found}.")
-
-    def fail(self, message: str) -> None:
-        """Raise a `ContractError` that names the function."""
-        raise ContractError(f"{self.name}: {message}")
-
 
 def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | str) else float(value)
@@ -122,3 +136,63 @@ def cases(function: Callable[..., Any]) -> list[Case]:
     for key, parameter in spec.parameters.items():
         found += [Case(function, {**required, key: np.float32(v)}) for v in parameter.samples]
     return found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RowCase(Checked):
+    """A function along an axis at given arguments; it is called with rows along the last axis.
+
+    Attributes:
+      function: the public function.
+      given: its other arguments by name.
+    """
+
+    function: Callable[..., Any]
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def spec(self) -> RowSpec:
+        """The declaration."""
+        return self.function.spec  # type: ignore[attr-defined]
+
+    @property
+    def name(self) -> str:
+        """The function's name and what is given."""
+        return f"{self.spec.name}({', '.join(f'{key}={v}' for key, v in self.given.items())})"
+
+    def call(self, x: Any, **others: Any) -> Any:
+        """Call the function at these arguments and others."""
+        return self.function(**{self.spec.row: x, **self.given, **others})
+
+    def __call__(self, x: Any) -> Any:
+        """Call the function on rows along the last axis."""
+        if "axis" in self.spec.signature.parameters:
+            return self.call(x, axis=-1)
+        behind = -1 - self.spec.channel_axis
+        y = self.call(x.reshape(*x.shape, *(1,) * behind))
+        return y.reshape(y.shape[: y.ndim - behind])
+
+    def roundings(self, wanted: np.ndarray) -> tuple[float, float]:
+        """Sums over a row may be taken in another order."""
+        return 4, 16 * float(np.max(np.abs(wanted), initial=0))
+
+    def weighted(self, x: Any) -> Any:
+        """Call the function, with a factor for each entry of a row.
+
+        The slopes of shares, whose sum is 1, would else add up to nothing but rounding.
+        """
+        y = self(x)
+        if y.ndim < x.ndim:
+            return y
+        factors = np.cos(np.arange(y.shape[-1]) + 0.5).reshape((1,) * (y.ndim - 1) + (-1,))
+        return y * jnp.asarray(factors, y.dtype)
+
+    def reference(self, mp: Any, row: list[Any]) -> Any:
+        """Return the declared reference of one row."""
+        of_row: Any = self.spec.reference
+        return of_row(mp, row, **self.given)
+
+
+def row_cases(function: Callable[..., Any]) -> list[RowCase]:
+    """Return the cases of a function along an axis, one for each `given` of its declaration."""
+    return [RowCase(function, given) for given in function.spec.given]  # type: ignore[attr-defined]
