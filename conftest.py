@@ -1,8 +1,16 @@
-"""Settings of every test: four virtual CPU devices, the backends, the names in examples."""
+"""Settings of every test: four virtual CPU devices, the backends, the names in examples.
+
+Tests with the marker ``sampled`` take turns: of four, one is run, another each day, so that all are
+run in four days. What was changed is tested whole: the activations whose file differs from the last
+commit before this one, or from the branch that this one left.
+"""
 
 from __future__ import annotations
 
+import datetime
 import os
+import subprocess
+import zlib
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -16,6 +24,60 @@ import pytest  # noqa: E402
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=40, derandomize=True)
 hypothesis.settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what chooses among the sampled tests."""
+    group = parser.getgroup("sampling")
+    group.addoption("--one-in", type=int, help="run one sampled test in N (4; with -k: all)")
+    group.addoption("--day", help="the day whose sample is run: 2026-01-31 (today)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fix the day here, since the worker processes take it from the environment."""
+    day = config.getoption("--day") or datetime.date.today().isoformat()
+    os.environ.setdefault("ADVACT_DAY", datetime.date.fromisoformat(day).isoformat())
+
+
+def _one_in(config: pytest.Config) -> int:
+    return config.getoption("--one-in") or (1 if config.option.keyword else 4)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Tell how the same tests are run again."""
+    return f"sampled tests: --one-in {_one_in(config)} --day {os.environ['ADVACT_DAY']}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the sampled tests whose day it is not."""
+    one_in = _one_in(config)
+    if one_in == 1 or not any(item.get_closest_marker("sampled") for item in items):
+        return
+    day, changed = datetime.date.fromisoformat(os.environ["ADVACT_DAY"]), _changed_modules()
+
+    def chosen(item: pytest.Item) -> bool:
+        if item.get_closest_marker("sampled") is None:
+            return True
+        case = getattr(item, "callspec").params["case"]  # noqa: B009
+        turn = (zlib.crc32(item.nodeid.encode()) + day.toordinal()) % one_in == 0
+        return turn or case.function.__module__ in changed
+
+    config.hook.pytest_deselected(items=[item for item in items if not chosen(item)])
+    items[:] = [item for item in items if chosen(item)]
+
+
+def _changed_modules() -> set[str]:
+    """Return the modules that differ from the branch point, or else from the commit before."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", os.path.dirname(__file__), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    base = git("merge-base", "HEAD", "origin/main")
+    if not base or base == git("rev-parse", "HEAD"):
+        base = "HEAD~1"
+    files = git("diff", "--name-only", base).splitlines()
+    return {f.removesuffix(".py").replace("/", ".") for f in files if f.endswith(".py")}
 
 
 @pytest.fixture(params=["cpu", "gpu", "tpu"], scope="session")

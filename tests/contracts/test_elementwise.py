@@ -28,13 +28,13 @@ RULES = {
     if name in STRUCTURES or any(case.spec.defaults[key] is None for key in case.given)
 }
 DTYPES = ("bfloat16", "float16", "float32")
+sampled = pytest.mark.sampled
 
 
 def _marked(name: str, dtype: str = "") -> object:
-    """Return a case as a parameter of a test, marked if it has a sample value of a parameter."""
-    marks = [] if name in STRUCTURES else [pytest.mark.samples]
-    if marks and dtype == "float16":  # The same formula, in float32, as for bfloat16.
-        marks.append(pytest.mark.exhaustive)
+    """Return a case as a parameter of a test; what others test nearly as well is sampled."""
+    # float16 has the same formula, in float32, as bfloat16.
+    marks = [] if name in STRUCTURES and dtype != "float16" else [sampled]
     given = (CASES[name], dtype) if dtype else (CASES[name],)
     return pytest.param(*given, id=f"{dtype}-{name}" if dtype else name, marks=marks)
 
@@ -53,6 +53,7 @@ def test_value_and_two_derivatives_are_accurate(
     testing.check_accuracy(case, dtype)
 
 
+@sampled
 @every_case_and_dtype
 def test_derivatives_by_parameters_are_accurate(
     case: testing.Case, dtype: str, backend: str
@@ -65,6 +66,7 @@ def test_float64_agrees_with_mpmath(case: testing.Case) -> None:
     testing.check_reference(case)
 
 
+@sampled
 @pytest.mark.parametrize("case", RULES.values(), ids=RULES)
 def test_rule_is_autodiff_of_the_formula(case: testing.Case) -> None:
     testing.check_rule(case)
@@ -78,6 +80,8 @@ def test_nan_and_limits(case: testing.Case, backend: str) -> None:
         testing.check_limits(case, dtype)
 
 
+# These test the rule that all share, so one function serves as well as another.
+@sampled
 @every_structure
 @pytest.mark.parametrize(
     "check",

@@ -25,6 +25,7 @@ def test_float64_agrees_with_mpmath(case: testing.RowCase) -> None:
     testing.check_row_reference(case)
 
 
+@pytest.mark.sampled
 @every_case
 @pytest.mark.parametrize("check", testing.ROW_STRUCTURE)
 def test_structure(case: testing.RowCase, check: object, backend: str) -> None:
