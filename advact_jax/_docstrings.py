@@ -35,9 +35,15 @@ _PARAMETER = """\
 
 
 def documented(kind: T) -> T:
-    """Fill <axes>, <features>, <others>, <raises> and <parameter: what it is> in a docstring."""
+    """Fill the marks in the docstring of a layer: <axes>, <features>, <others>, <raises>,
+    <parameter: what it is>, and from the declaration of its function <definition> and <source>.
+    """  # noqa: D205
     text = kind.__doc__ or ""
     for mark, shared in _SHARED.items():
         text = text.replace(mark, shared)
+    function = getattr(kind, "_function", None)
+    if function is not None:
+        text = text.replace("<definition>", f".. math:: {function.spec.latex}")
+        text = text.replace("<source>", function.spec.paper)
     kind.__doc__ = re.sub(r"<(\w+): ([^>]*)>", lambda m: _PARAMETER.format(*m.groups()), text)
     return kind
