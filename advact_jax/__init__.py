@@ -2,14 +2,24 @@
 
 from advact_jax._declare import activation as activation
 from advact_jax._spec import Parameter as Parameter
+from advact_jax.functions.capped import situ_glu as situ_glu
+from advact_jax.functions.clamped import clamped_swiglu as clamped_swiglu
+from advact_jax.functions.clamped import swiglu_deepseek_v4 as swiglu_deepseek_v4
+from advact_jax.functions.clamped import swiglu_gpt_oss as swiglu_gpt_oss
+from advact_jax.functions.clamped import swiglu_step as swiglu_step
 from advact_jax.functions.exponentials import celu as celu
 from advact_jax.functions.exponentials import elu as elu
 from advact_jax.functions.exponentials import exponential as exponential
 from advact_jax.functions.exponentials import selu as selu
 from advact_jax.functions.features import antirectifier as antirectifier
 from advact_jax.functions.features import crelu as crelu
-from advact_jax.functions.features import glu as glu
 from advact_jax.functions.features import maxout as maxout
+from advact_jax.functions.gated import bilinear as bilinear
+from advact_jax.functions.gated import dreglu as dreglu
+from advact_jax.functions.gated import geglu as geglu
+from advact_jax.functions.gated import glu as glu
+from advact_jax.functions.gated import reglu as reglu
+from advact_jax.functions.gated import swiglu as swiglu
 from advact_jax.functions.linear import identity as identity
 from advact_jax.functions.linear import linear as linear
 from advact_jax.functions.linear import step as step
@@ -48,6 +58,7 @@ from advact_jax.functions.softplus import parametric_softplus as parametric_soft
 from advact_jax.functions.softplus import softplus as softplus
 from advact_jax.functions.softplus import sparse_plus as sparse_plus
 from advact_jax.functions.softplus import squareplus as squareplus
+from advact_jax.gating import gated_unit as gated_unit
 from advact_jax.registry import Activation as Activation
 from advact_jax.registry import deserialize as deserialize
 from advact_jax.registry import get as get

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from advact_jax import _checks, _modules, constraints, initializers, registry, regularizers
+from advact_jax import (
+    _checks,
+    _gates,
+    _modules,
+    constraints,
+    gating,
+    initializers,
+    registry,
+    regularizers,
+)
 from advact_jax._rule import compute_dtype
 from advact_jax.constraints import Constraint
 from advact_jax.functions.exponentials import _SELU_ALPHA, _SELU_SCALE
+from advact_jax.functions.linear import identity
 
 
 class Layer:
@@ -103,6 +113,59 @@ def _initializer_for(function: Callable[..., Any], fixed: tuple[tuple[str, Any],
     return initializers.initializer_for(function, **dict(fixed))
 
 
+def joined(make: Callable[..., Any], interleaved: bool) -> Callable[..., Any]:
+    """Return an initializer for two maps in one array, each drawn as if it were by itself."""
+
+    def join(a: Array, b: Array) -> Array:
+        if interleaved:
+            return jnp.stack([a, b], -1).reshape(*a.shape[:-1], -1)
+        return jnp.concatenate([a, b], -1)
+
+    def init(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        half = (*shape[:-1], shape[-1] // 2)
+        halves = [make(part, half, dtype) for part in jax.random.split(key)]
+        return jax.tree.map(join, *halves)
+
+    return init
+
+
+class Gated(NamedTuple):
+    """What a gated layer computes: its unit, and where the gate is in its projection."""
+
+    activation: Any
+    gate: str
+    interleaved: bool
+
+    @classmethod
+    def of(cls, label: str, given: Any, gate: Any, interleaved: Any, module: type) -> Gated:
+        """Read the arguments, None being the layout that the unit has by itself."""
+        found = activation(label, given, module)
+        if found is None:
+            found = identity
+        layout = ("first", False) if isinstance(found, module) else gating.layout_of(found)
+        first, mixed = layout
+        gate = first if gate is None else gate
+        interleaved = mixed if interleaved is None else interleaved
+        _gates.check_layout(label, gate, interleaved)
+        return cls(found, gate, bool(interleaved))
+
+    def of_projections(self, first: Array, second: Array | None, is_module: bool) -> Array:
+        """Apply the unit to one projection that holds both, or to the gate and the other."""
+        gate, interleaved = self.gate, self.interleaved
+        if not is_module:
+            return gating.gated_unit(
+                first, second, activation=self.activation, gate=gate, interleaved=interleaved
+            )
+        if second is None:
+            axis = first.ndim - 1
+            first, second = _gates.halves("GatedDense", first, axis, gate, interleaved)
+        return _gates.times(self.activation(first), second)
+
+    def fused(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        """Return an initializer for the projection that holds both."""
+        return joined(make, self.interleaved)
+
+
 ARGUMENTS = (
     "kernel_init",
     "bias_init",
@@ -112,11 +175,38 @@ ARGUMENTS = (
     "kernel_constraint",
     "bias_constraint",
 )
+GATED_ARGUMENTS = tuple(key for key in ARGUMENTS if key != "activity_regularizer")
 _GET: dict[str, Callable[[Any], Any]] = {
     "init": _initializer,
     "regularizer": regularizers.get,
     "constraint": constraints.get,
 }
+
+
+def check_gated(label: str, layer: Any) -> None:
+    """Raise TypeError or ValueError unless a gated layer's flags and shardings are right."""
+    for key in ("fused", "use_bias"):
+        _checks.boolean(label, key, getattr(layer, key))
+    for key, axes in {"kernel": 2, "bias": 1}.items():
+        given = getattr(layer, f"{key}_sharding")
+        if given is not None and (not isinstance(given, tuple) or len(given) != axes):
+            raise ValueError(
+                f"{label}: expected {key}_sharding to be a tuple with the name of a mesh axis, or "
+                f"None, for each of {axes} axes, got {given!r}."
+            )
+
+
+def projection_initializers(
+    layer: Any, found: Mapping[str, Any], unit: Gated, partitioned: Callable[..., Any]
+) -> dict[str, Any]:
+    """Return the settled arguments of a gated layer as those of its projections."""
+    made = dict(found)
+    for key in ("kernel", "bias"):
+        make = made[f"{key}_init"]
+        make = unit.fused(make) if layer.fused else make
+        sharding = getattr(layer, f"{key}_sharding")
+        made[f"{key}_init"] = make if sharding is None else partitioned(make, sharding)
+    return made
 
 
 def constrained(kernel: Constraint | None, bias: Constraint | None) -> dict[str, Constraint]:

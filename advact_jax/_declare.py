@@ -148,10 +148,11 @@ def _entry(spec: Spec, *args: Any, **kwargs: Any) -> Array:
         else:
             fixed.pop(key, None)
             given[key] = _checks.real(spec.name, key, value)
-    return _evaluate(spec, x, {key: given[key] for key in spec.parameters if key in given}, fixed)
+    return evaluate(spec, x, {key: given[key] for key in spec.parameters if key in given}, fixed)
 
 
-def _evaluate(spec: Spec, x: Any, given: dict[str, Array], fixed: dict[str, Any]) -> Array:
+def evaluate(spec: Spec, x: Any, given: dict[str, Array], fixed: dict[str, Any]) -> Array:
+    """Apply the rule to the arguments of a call: ``given`` as arrays, or ``fixed``."""
     x_name = next(iter(spec.signature.parameters))
     x = _checks.real(spec.name, x_name, x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
@@ -194,7 +195,7 @@ def bound(function: Any, fixed: tuple[tuple[str, Any], ...]) -> Callable[..., Ar
     def entry(x: Any, **others: Any) -> Any:
         if isinstance(spec, RowSpec):
             return spec.formula(x, **constants, **others)
-        return _evaluate(spec, x, {}, {**spec.defaults, **spec.default_flags, **constants})
+        return evaluate(spec, x, {}, {**spec.defaults, **spec.default_flags, **constants})
 
     entry.__name__ = entry.__qualname__ = spec.name
     return jax.jit(entry)

@@ -9,8 +9,11 @@ from typing import Any
 
 from advact_jax._spec import RowSpec, Spec, names_in
 from advact_jax.functions import (
+    capped,
+    clamped,
     exponentials,
     features,
+    gated,
     linear,
     rectifiers,
     self_gated,
@@ -25,7 +28,7 @@ FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
         module.__name__.rpartition(".")[2]: module
         for module in (
             linear, rectifiers, exponentials, softplus, sigmoids, self_gated, shrinkage, softmax,
-            features,
+            features, gated, clamped, capped,
         )
     }
 )  # fmt: skip

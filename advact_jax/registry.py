@@ -254,7 +254,12 @@ def _checked(label: str, function: Any, parameters: Mapping[str, Any]) -> dict[s
             f"advact_jax.activation, got {', '.join(parameters)}. Use functools.partial."
         )
     _, *arguments = spec.signature.parameters.values()
-    known = [a.name for a in arguments if not isinstance(spec, RowSpec) or a.name in spec.static]
+    # Of the arguments of a function along an axis, arrays such as a mask have the default None.
+    known = [
+        a.name
+        for a in arguments
+        if not isinstance(spec, RowSpec) or a.name in spec.static or a.default is not None
+    ]
     found = {}
     for key, value in parameters.items():
         if key not in known:
@@ -280,9 +285,9 @@ def _checked(label: str, function: Any, parameters: Mapping[str, Any]) -> dict[s
 
 def _plain(label: str, spec: Spec | RowSpec, key: str, value: Any, default: Any) -> Any:
     """Return a parameter as a Python value, or raise TypeError or ValueError."""
-    if isinstance(spec, RowSpec):
+    if isinstance(spec, RowSpec) and key in spec.static:
         return tuple(value) if isinstance(value, list) else value
-    if key in spec.flags:
+    if isinstance(spec, Spec) and key in spec.flags:
         if value not in spec.flags[key]:
             allowed = " or ".join(map(repr, spec.flags[key]))
             raise TypeError(
@@ -297,7 +302,8 @@ def _plain(label: str, spec: Spec | RowSpec, key: str, value: Any, default: Any)
             "An array belongs in a call of the function, or in a layer of advact_jax.linen or nnx."
         )
     number = float(value)
-    expected, holds = _DOMAINS[spec.parameters[key].domain]
+    domain = spec.parameters[key].domain if isinstance(spec, Spec) else "real"
+    expected, holds = _DOMAINS[domain]
     if not holds(number):
         raise ValueError(f"{label}: expected {key} to be {expected}, got {value!r}.")
     return number

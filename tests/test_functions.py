@@ -197,22 +197,29 @@ assert before == {k: v for k, v in jax.config.values.items()}
 
 
 TESTING = ("compiled", "precision", "reference", "rows", "rule", "transformations")
+GATED = ("gated", "clamped", "capped")
 LAYERS = [
     {"_checks", "_coefficients"},
     {"constraints", "regularizers", "_masks"},
     {"_numerics", "_spec"},
     {"_rule"},
     {"_declare", "_rows"},
-    {f"functions.{name}" for name in catalog.FAMILIES},
+    {"_gates"},
+    {f"functions.{name}" for name in catalog.FAMILIES if name not in GATED},
+    # Gated units are made of activations.
+    {"functions.units"},
+    {f"functions.{name}" for name in GATED},
     {"catalog", "accuracy"},
     {"registry", "testing.cases"},
     {f"testing.{name}" for name in TESTING},
+    {"gating"},
     {"layers.activations", "layers.shapes", "initializers", "_trees", "optim"},
     {"_sharing", "_docstrings", "_modules"},
     {"_core", "_configs", "convert", "linen.losses", "nnx.losses", "linen.trees", "nnx.trees"},
     {"nnx.recorded"},
     {"linen.learned", "nnx.learned"},
     {"linen.core", "nnx.core"},
+    {"linen.gated", "nnx.gated"},
     {"linen.configs", "nnx.configs"},
     {"__main__"},
 ]
@@ -261,7 +268,7 @@ for function in catalog.elementwise().values():
     testing.check_leaks(testing.cases(function)[0])
 with jax.checking_leaks():
     for name, function in catalog.along_axis().items():
-        given = {"k": 2} if name == "maxout" else {}
+        given = function.spec.given[0]
         total = lambda x: jnp.sum(function(x, **given))
         jax.eval_shape(jax.grad(total), jax.ShapeDtypeStruct((4, 6), jnp.float32))
 print("none")

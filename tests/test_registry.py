@@ -28,7 +28,11 @@ X = jnp.linspace(-4, 4, 24).reshape(2, 12)
 
 @pytest.mark.parametrize("name", [*EVERY, *catalog.aliases()])
 def test_get_returns_the_function_itself(name: str) -> None:
-    if name in ("prelu", "threshold"):  # Nothing to call without their parameters.
+    if name in (
+        "prelu",
+        "threshold",
+        "clamped_swiglu",
+    ):  # Nothing to call without their parameters.
         with pytest.raises(TypeError, match=f"get: expected .*which {name} has no default"):
             get(name)
     elif name == "maxout":
@@ -128,6 +132,8 @@ def test_an_activation_is_the_function_at_its_parameters(name: str) -> None:
     given: dict[str, Any] = {key: p.samples[0] for key, p in parameters.items() if p.samples}
     if name == "maxout":
         given = {"k": 3}
+    if name == "clamped_swiglu":
+        given = {"limit": 2.0}
     made = Activation(function, **given)
     np.testing.assert_allclose(made(X), function(X, **given), rtol=2e-6, atol=1e-7)
 

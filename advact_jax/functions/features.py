@@ -11,10 +11,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _checks
-from advact_jax import _numerics as num
 from advact_jax._declare import activation, row_function
 from advact_jax._rule import compute_dtype
-from advact_jax._spec import Parameter
 
 
 def _features(name: str, x: ArrayLike, axis: int) -> tuple[Array, int]:
@@ -23,85 +21,6 @@ def _features(name: str, x: ArrayLike, axis: int) -> tuple[Array, int]:
     if not jnp.issubdtype(array.dtype, jnp.floating):
         array = array.astype(jax.eval_shape(jnp.exp, array).dtype)
     return array, _checks.axis_index(name, axis, array.ndim)
-
-
-# -- gated linear unit --------------------------------------------------------------------------
-
-
-@activation(
-    dx=lambda x: num.logistic_slope_times(1.0, x),
-    dxx=lambda x: num.logistic_curvature_times(1.0, x),
-)
-def _sigmoid(x: ArrayLike) -> Array:
-    return num.logistic_times(1.0, jnp.asarray(x))
-
-
-def _unless_nan(value: ArrayLike, result: Array) -> Array:
-    """Keep a gate that is exactly 0 from hiding a NaN."""
-    return jnp.where(jnp.isnan(value), jnp.nan, result)
-
-
-@activation(
-    parameters={"value": Parameter(partial=lambda x, value: _unless_nan(value, _sigmoid(x)))},
-    dx=lambda x, value: _unless_nan(value, num.logistic_slope_times(value, x)),
-    dxx=lambda x, value: _unless_nan(value, num.logistic_curvature_times(value, x)),
-)
-def _gated(x: ArrayLike, value: ArrayLike) -> Array:
-    return _unless_nan(value, num.logistic_times(jnp.asarray(value), jnp.asarray(x)))
-
-
-@row_function(
-    direct=True,
-    reference=lambda mp, row: [
-        a - a / (1 + mp.exp(b))
-        for a, b in zip(row[: len(row) // 2], row[len(row) // 2 :], strict=True)
-    ],
-    tier="stable",
-    latex=r"\mathrm{glu}(x) = x_{:n/2} \cdot \sigma(x_{n/2:})",
-    paper="Dauphin, Fan, Auli and Grangier, Language modeling with gated convolutional networks, "
-    "ICML 2017, arXiv:1612.08083",
-    names={
-        "jax": "glu",
-        "flax": "glu",
-        "keras": "glu",
-        "torch": (("glu", "GLU"), {}, {"dim": "axis"}),
-    },
-)
-def glu(x: ArrayLike, axis: int = -1) -> Array:
-    r"""Gated linear unit: the first half of the features, gated by the second.
-
-    .. math:: \mathrm{glu}(x) = x_{:n/2} \cdot \sigma(x_{n/2:})
-
-    Where the gate is 0 the result is 0, also for an infinite value. Reverse mode keeps the input
-    alone.
-
-    Args:
-      x: input, real, of even size along the axis.
-      axis: the axis of the features.
-
-    Returns:
-      An array of the dtype of ``x`` (integers are promoted to float), half the size along the axis.
-
-    Raises:
-      TypeError: if ``x`` isn't a real array or the axis isn't an int.
-      ValueError: if the axis is out of range or its size is odd.
-
-    Example:
-      >>> print(advact_jax.glu(jnp.array([1.0, 2.0, 0.0, jnp.inf])))
-      [0.5 2. ]
-
-    References:
-      Dauphin, Fan, Auli and Grangier, "Language modeling with gated convolutional networks",
-      ICML 2017, arXiv:1612.08083.
-    """
-    array, axis = _features("glu", x, axis)
-    _checks.divisible("glu", f"axis {axis} of x", array.shape[axis], 2)
-
-    def gate(x: Array) -> Array:
-        value, gate = jnp.split(x.astype(compute_dtype(x.dtype)), 2, axis)
-        return _gated(gate, value).astype(x.dtype)
-
-    return jax.checkpoint(gate, prevent_cse=False)(array)
 
 
 # -- maxout -------------------------------------------------------------------------------------

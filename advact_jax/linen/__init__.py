@@ -1,7 +1,7 @@
 r"""Layers of ``flax.linen``: activations that learn their parameters, and Keras's core layers.
 
-`Dense`, `MaxoutDense`, `Dropout`, `AlphaDropout`, `ActivityRegularization` and `MaskedRNN` take
-``(x, mask)``, as `advact_jax.layers.Masking` returns them, and hand the mask on.
+`Dense`, `MaxoutDense`, `GatedDense`, `Dropout`, `AlphaDropout`, `ActivityRegularization` and
+`MaskedRNN` take ``(x, mask)``, as `advact_jax.layers.Masking` returns them, and hand the mask on.
 
 A layer that learns an activation keeps an array for each of its parameters, under the name that the
 parameter has in the function: `PReLU` keeps ``alpha``. `advact_jax.nnx` has the same layers, with
@@ -36,6 +36,7 @@ from advact_jax.linen.core import Dense as Dense
 from advact_jax.linen.core import Dropout as Dropout
 from advact_jax.linen.core import MaskedRNN as MaskedRNN
 from advact_jax.linen.core import MaxoutDense as MaxoutDense
+from advact_jax.linen.gated import GatedDense as GatedDense
 from advact_jax.linen.learned import Learnable as Learnable
 from advact_jax.linen.learned import ParametricSoftplus as ParametricSoftplus
 from advact_jax.linen.learned import PReLU as PReLU

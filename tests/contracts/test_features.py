@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from advact_jax.functions import features
+from advact_jax.functions import features, gated
 
 INF, NAN = math.inf, math.nan
 TWO = functools.partial(features.maxout, k=2)
 FUNCTIONS: dict[str, Any] = {
-    "glu": features.glu,
+    "glu": gated.glu,
     "maxout": TWO,
     "crelu": features.crelu,
     "antirectifier": features.antirectifier,
@@ -107,15 +107,15 @@ def test_nan_stays_in_its_row(name):
 def test_glu_agrees_with_jax_nn():
     x = jnp.asarray(np.random.default_rng(1).normal(size=(4, 6)), jnp.float32)
     for axis in (0, 1, -1):
-        close(features.glu(x, axis), jax.nn.glu(x, axis))
-        got = jax.grad(lambda x, axis=axis: jnp.sum(features.glu(x, axis) ** 2))(x)
+        close(gated.glu(x, axis), jax.nn.glu(x, axis))
+        got = jax.grad(lambda x, axis=axis: jnp.sum(gated.glu(x, axis) ** 2))(x)
         close(got, jax.grad(lambda x, axis=axis: jnp.sum(jax.nn.glu(x, axis) ** 2))(x))
 
 
 def test_glu_of_extreme_gates():
     value = jnp.array([1e30, 2.0**127, INF, -2.0, NAN, 5.0, 3.0])
     gate = jnp.array([-100.0, INF, -INF, -INF, -INF, NAN, 0.0])
-    y, vjp = jax.vjp(features.glu, jnp.concatenate([value, gate]))
+    y, vjp = jax.vjp(gated.glu, jnp.concatenate([value, gate]))
     np.testing.assert_allclose(y[0], 1e30 * math.exp(-100), rtol=1e-6)
     np.testing.assert_array_equal(y[1:], [2.0**127, 0, 0, NAN, NAN, 1.5])
     dv, dg = jnp.split(vjp(jnp.ones(7))[0], 2)
@@ -123,7 +123,7 @@ def test_glu_of_extreme_gates():
     np.testing.assert_array_equal(jnp.isnan(dg), [0, 0, 0, 0, 1, 1, 0])
     np.testing.assert_allclose(dg[0], 1e30 * math.exp(-100), rtol=1e-6)
     assert dv[-1] == 0.5 and dg[-1] == 0.75
-    hessian = jax.hessian(lambda x: features.glu(x)[0])(jnp.array([3.0, 0.0]))
+    hessian = jax.hessian(lambda x: gated.glu(x)[0])(jnp.array([3.0, 0.0]))
     np.testing.assert_array_equal(hessian, [[0, 0.25], [0.25, 0]])
 
 

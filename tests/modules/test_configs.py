@@ -52,6 +52,15 @@ LAYERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"in_features": 6, "out_features": 3},
     ),
     "maxout": ("MaxoutDense", {"k": 3, "use_bias": False}, {"in_features": 6, "out_features": 3}),
+    "gated": (
+        "GatedDense",
+        {
+            "activation": Activation("swiglu", beta=1.5),
+            "fused": False,
+            "kernel_init": "he_normal",
+        },
+        {"in_features": 6, "out_features": 3},
+    ),
     "dropout": ("Dropout", {"rate": 0.25, "deterministic": True}, {}),
     "activity": ("ActivityRegularization", {"l1": 0.25}, {}),
 }
@@ -60,7 +69,7 @@ LAYERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 def made(case: str) -> tuple[Any, Any]:
     name, arguments, told = LAYERS[case]
     for_linen = {"features": told["out_features"]} if "out_features" in told else {}
-    rngs = {"rngs": RNGS} if name in ("Dense", "MaxoutDense") else {}
+    rngs = {"rngs": RNGS} if name in ("Dense", "MaxoutDense", "GatedDense") else {}
     return (
         getattr(linen, name)(**for_linen, **arguments),
         getattr(nnx, name)(**told, **arguments, **rngs),
