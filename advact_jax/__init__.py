@@ -23,6 +23,8 @@ from advact_jax.functions.gated import swiglu as swiglu
 from advact_jax.functions.linear import identity as identity
 from advact_jax.functions.linear import linear as linear
 from advact_jax.functions.linear import step as step
+from advact_jax.functions.rational import rational as rational
+from advact_jax.functions.rational import rational_coefficients as rational_coefficients
 from advact_jax.functions.rectifiers import leaky_relu as leaky_relu
 from advact_jax.functions.rectifiers import prelu as prelu
 from advact_jax.functions.rectifiers import relu as relu
@@ -58,6 +60,11 @@ from advact_jax.functions.softplus import parametric_softplus as parametric_soft
 from advact_jax.functions.softplus import softplus as softplus
 from advact_jax.functions.softplus import sparse_plus as sparse_plus
 from advact_jax.functions.softplus import squareplus as squareplus
+from advact_jax.functions.spline import bspline as bspline
+from advact_jax.functions.spline import fit_bspline as fit_bspline
+from advact_jax.functions.tables import apl as apl
+from advact_jax.functions.tables import poly_relu as poly_relu
+from advact_jax.functions.tables import pwlu as pwlu
 from advact_jax.gating import gated_unit as gated_unit
 from advact_jax.registry import Activation as Activation
 from advact_jax.registry import deserialize as deserialize

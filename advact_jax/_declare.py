@@ -194,7 +194,12 @@ def bound(function: Any, fixed: tuple[tuple[str, Any], ...]) -> Callable[..., Ar
 
     def entry(x: Any, **others: Any) -> Any:
         if isinstance(spec, RowSpec):
-            return spec.formula(x, **constants, **others)
+            tables = {
+                key: jnp.asarray(value, compute_dtype(jnp.result_type(float)))
+                for key, value in constants.items()
+                if key in spec.parameters
+            }
+            return spec.formula(x, **{**constants, **tables}, **others)
         return evaluate(spec, x, {}, {**spec.defaults, **spec.default_flags, **constants})
 
     entry.__name__ = entry.__qualname__ = spec.name
@@ -217,6 +222,7 @@ def row_function(
     paper: str = "",
     names: Mapping[str, Any] | None = None,
     notes: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a function along an axis: the decorated function holds its own rule.
 
@@ -238,6 +244,7 @@ def row_function(
       paper: the source.
       names: the name in other libraries, by dialect.
       notes: known limits: the contract that is not met, and why.
+      parameters: a `Parameter` for each argument that a layer may learn.
 
     Returns:
       A decorator that returns the public function, jitted, with errors that name it.
@@ -262,6 +269,7 @@ def row_function(
             paper=paper,
             names=dict(names or {}),
             notes=dict(notes or {}),
+            parameters=dict(parameters or {}),
         )
 
         def entry(*args: P.args, **kwargs: P.kwargs) -> Any:

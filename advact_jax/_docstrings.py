@@ -13,6 +13,11 @@ axis: the axis or axes with a parameter for each entry; None for one scalar. The
         default, the channels: the spatial size does not matter.
       shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
         that share parameters; all others have their own. () gives one per unit.""",
+    "<one>": """\
+axis: the axis or axes with a parameter for each entry: -1 for one per channel. None, the
+        default, for one in the whole layer.
+      shared_axes: Keras's argument in place of ``axis``: the axes, counted with the batch as 0,
+        that share parameters; all others have their own. () gives one per unit.""",
     "<features>": """\
 features: number of channels; with several axes their sizes; with ``shared_axes`` the shape of
         the input without the batch; None with ``axis=None``.""",

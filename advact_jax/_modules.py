@@ -7,6 +7,7 @@ initial values, the penalties, and the checks of the arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
@@ -16,7 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _checks, constraints, initializers, registry, regularizers
-from advact_jax._spec import Spec, names_in
+from advact_jax._spec import RowSpec, Spec, names_in
 from advact_jax.constraints import Constraint
 from advact_jax.regularizers import Regularizer
 
@@ -35,10 +36,10 @@ Constrained: TypeAlias = str | Mapping[str, Any] | Constraint | None
 # -- the declaration ----------------------------------------------------------------------------
 
 
-def declaration(function: Callable[..., Any]) -> Spec:
+def declaration(function: Callable[..., Any]) -> Spec | RowSpec:
     """Return the declaration of an activation, or raise TypeError if it has none."""
     spec = getattr(function, "spec", None)
-    if isinstance(spec, Spec):
+    if isinstance(spec, Spec | RowSpec):
         return spec
     raise TypeError(
         "expected a function declared with advact_jax.activation, "
@@ -50,17 +51,21 @@ def initial(function: Callable[..., Any], name: str) -> float:
     """Return the declared initial value of a learned parameter, else its default."""
     spec = declaration(function)
     declared = spec.parameters[name].initial
-    return spec.defaults[name] if declared is None else declared
+    return spec.signature.parameters[name].default if declared is None else declared
 
 
 class Learned(NamedTuple):
-    """What a layer computes: a function, the initial values that it learns from, what is fixed."""
+    """What a layer computes: a function, the initial values that it learns from, what is fixed.
+
+    ``entries`` tells how many coefficients each table has.
+    """
 
     function: Callable[..., Any]
     initial: Mapping[str, Any]
     fixed: Mapping[str, Any]
     regularizers: Mapping[str, Regularizer]
     constraints: Mapping[str, Constraint]
+    entries: Mapping[str, int] = MappingProxyType({})
 
     @classmethod
     def of_fields(
@@ -87,6 +92,11 @@ def at_initial_values(
     """Return the activation with its usual initial values in place of what is learned."""
     usual = {name: initial(function, name) for name in names}
     return registry.Activation(function, **{**fixed, **usual})
+
+
+def trailing(learned: Learned, name: str) -> tuple[int, ...]:
+    """Return the axis that a parameter has beside those of the layer's sharing: that of a table."""
+    return (learned.entries[name],) if name in learned.entries else ()
 
 
 def field_names(function: Callable[..., Any], kind: type) -> tuple[str, ...]:

@@ -78,8 +78,8 @@ def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, SymbolicZero)
 
 
-def _partial(spec: Spec, name: str, x: Array, given: dict[str, Any]) -> Array:
-    """Return the derivative by one parameter, in the type of ``x``."""
+def _partial(spec: Spec, name: str, x: Array, given: dict[str, Any]) -> Array | list[Array]:
+    """Return the derivative by one parameter, in the type of ``x``, or by each of a table."""
     declared = spec.parameters[name]
     if not declared.differentiable:
         return jnp.where(jnp.isnan(x), x, 0)
@@ -124,6 +124,7 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
         def tangent_map(kept: Array, values: tuple[Array, ...], *some: Array) -> Array:
             total = jnp.zeros((), wide)
             for i, tangent in zip(moved, some, strict=True):
+                coefficient: Array | list[Array]
                 if i == 0:
                     coefficient = derivative(kept, *values)
                 else:
@@ -132,7 +133,10 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
                             spec, names[i - 1], kept.astype(wide),
                             {**fixed, **dict(zip(names, values, strict=True))},
                         )  # fmt: skip
-                total = total + coefficient * tangent.astype(wide)
+                if isinstance(coefficient, list):
+                    total = total + _along(coefficient, tangent.astype(wide))
+                else:
+                    total = total + coefficient * tangent.astype(wide)
             return jnp.broadcast_to(total, y.shape).astype(dtype)
 
         return y, jax.checkpoint(tangent_map, prevent_cse=_PREVENT_CSE)(
@@ -140,6 +144,12 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
         )
 
     return core(x, *given.values())
+
+
+def _along(coefficients: list[Array], tangents: Array) -> Array:
+    """Return the derivative along a tangent of a table, whose first axis holds the entries."""
+    split = jax.lax.split(tangents, (1,) * len(coefficients))
+    return functools.reduce(jnp.add, (c * t[0] for c, t in zip(coefficients, split, strict=True)))
 
 
 # See the memory notes in the documentation: a barrier costs speed where forward and backward pass

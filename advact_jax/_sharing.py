@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 from jax import Array
 
@@ -34,7 +35,7 @@ class Sharing:
     shared_axes: Axes | None = None
 
     def __post_init__(self) -> None:
-        if self.shared_axes is not None and self.axis != _LAST:
+        if self.shared_axes is not None and self.axis not in (_LAST, None):
             raise ValueError(
                 f"{self.layer}: expected either axis or shared_axes, "
                 f"got axis={self.axis!r} and shared_axes={self.shared_axes!r}."
@@ -121,8 +122,13 @@ class Sharing:
             )
         return tuple(n.__index__() for n in sizes)
 
-    def spread(self, value: Array, ndim: int) -> Array:
-        """Return a parameter in a shape that broadcasts against an input with ``ndim`` axes."""
+    def spread(self, value: Array, ndim: int, trailing: int = 0) -> Array:
+        """Return a parameter in a shape that broadcasts against an input with ``ndim`` axes.
+
+        The last ``trailing`` axes, those of a table, stay as they are.
+        """
+        if trailing:
+            return jax.vmap(lambda v: self.spread(v, ndim, trailing - 1), -1, -1)(value)
         if self.shared_axes is not None or value.ndim == 0:
             return value
         axes = self.axes(ndim)
@@ -130,9 +136,15 @@ class Sharing:
         ordered = value.transpose(np.argsort(axes))
         return ordered.reshape([sizes.get(i, 1) for i in range(min(axes), ndim)])
 
-    def check(self, name: str, held: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
+    def check(
+        self,
+        name: str,
+        held: tuple[int, ...],
+        input_shape: tuple[int, ...],
+        trailing: tuple[int, ...] = (),
+    ) -> None:
         """Raise ValueError unless a parameter of shape ``held`` fits the input."""
-        expected = self.shape(input_shape)
+        expected = self.shape(input_shape) + trailing
         if held != expected:
             key, _ = self._chosen()
             raise ValueError(

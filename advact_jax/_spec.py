@@ -31,6 +31,8 @@ class Parameter:
       learned: whether the literature learns it.
       differentiable: False where the derivative is zero or a jump; it is then 0.
       samples: values at which the contracts are checked, beside the default.
+      is_table: whether it holds several coefficients, along its first axis within the rule and its
+        last one outside; ``partial`` then gives a list with the derivative by each.
     """
 
     partial: Formula | None = None
@@ -40,6 +42,7 @@ class Parameter:
     learned: bool = False
     differentiable: bool = True
     samples: tuple[float, ...] = ()
+    is_table: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +159,7 @@ class RowSpec:
     paper: str
     names: Mapping[str, Any]
     notes: Mapping[str, str]
+    parameters: Mapping[str, Parameter]
 
 
 # -- names elsewhere ---------------------------------------------------------------------------

@@ -15,12 +15,15 @@ from advact_jax.functions import (
     features,
     gated,
     linear,
+    rational,
     rectifiers,
     self_gated,
     shrinkage,
     sigmoids,
     softmax,
     softplus,
+    spline,
+    tables,
 )
 
 FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
@@ -28,7 +31,7 @@ FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
         module.__name__.rpartition(".")[2]: module
         for module in (
             linear, rectifiers, exponentials, softplus, sigmoids, self_gated, shrinkage, softmax,
-            features, gated, clamped, capped,
+            features, gated, clamped, capped, rational, tables, spline,
         )
     }
 )  # fmt: skip

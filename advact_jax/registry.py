@@ -258,7 +258,9 @@ def _checked(label: str, function: Any, parameters: Mapping[str, Any]) -> dict[s
     known = [
         a.name
         for a in arguments
-        if not isinstance(spec, RowSpec) or a.name in spec.static or a.default is not None
+        if not isinstance(spec, RowSpec)
+        or a.name in (*spec.static, *spec.parameters)
+        or a.default is not None
     ]
     found = {}
     for key, value in parameters.items():
@@ -285,6 +287,8 @@ def _checked(label: str, function: Any, parameters: Mapping[str, Any]) -> dict[s
 
 def _plain(label: str, spec: Spec | RowSpec, key: str, value: Any, default: Any) -> Any:
     """Return a parameter as a Python value, or raise TypeError or ValueError."""
+    if isinstance(spec, RowSpec) and key in spec.parameters and spec.parameters[key].is_table:
+        return _table(label, key, value)
     if isinstance(spec, RowSpec) and key in spec.static:
         return tuple(value) if isinstance(value, list) else value
     if isinstance(spec, Spec) and key in spec.flags:
@@ -307,6 +311,19 @@ def _plain(label: str, spec: Spec | RowSpec, key: str, value: Any, default: Any)
     if not holds(number):
         raise ValueError(f"{label}: expected {key} to be {expected}, got {value!r}.")
     return number
+
+
+def _table(label: str, key: str, value: Any) -> tuple[float, ...]:
+    """Return a table of coefficients as a tuple of numbers, or raise TypeError."""
+    try:
+        row = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        row = np.zeros((0, 0))
+    if row.ndim != 1 or isinstance(value, str):
+        raise TypeError(
+            f"{label}: expected {key} to be a sequence of numbers, got {_checks.describe(value)}."
+        )
+    return tuple(row.tolist())
 
 
 def table() -> list[tuple[str, str, str, str]]:

@@ -203,7 +203,7 @@ LAYERS = [
     {"constraints", "regularizers", "_masks"},
     {"_numerics", "_spec"},
     {"_rule"},
-    {"_declare", "_rows"},
+    {"_declare", "_rows", "_tables"},
     {"_gates"},
     {f"functions.{name}" for name in catalog.FAMILIES if name not in GATED},
     # Gated units are made of activations.
@@ -215,10 +215,11 @@ LAYERS = [
     {"gating"},
     {"layers.activations", "layers.shapes", "initializers", "_trees", "optim"},
     {"_sharing", "_docstrings", "_modules"},
-    {"_core", "_configs", "convert", "linen.losses", "nnx.losses", "linen.trees", "nnx.trees"},
+    {"_core"},
+    {"_curves", "_configs", "convert", "linen.losses", "nnx.losses", "linen.trees", "nnx.trees"},
     {"nnx.recorded"},
     {"linen.learned", "nnx.learned"},
-    {"linen.core", "nnx.core"},
+    {"linen.core", "nnx.core", "linen.tables", "nnx.tables"},
     {"linen.gated", "nnx.gated"},
     {"linen.configs", "nnx.configs"},
     {"__main__"},
@@ -268,7 +269,9 @@ for function in catalog.elementwise().values():
     testing.check_leaks(testing.cases(function)[0])
 with jax.checking_leaks():
     for name, function in catalog.along_axis().items():
-        given = function.spec.given[0]
+        learned = function.spec.parameters
+        given = function.spec.given[0].items()
+        given = {k: jnp.asarray(v) if k in learned else v for k, v in given}
         total = lambda x: jnp.sum(function(x, **given))
         jax.eval_shape(jax.grad(total), jax.ShapeDtypeStruct((4, 6), jnp.float32))
 print("none")

@@ -21,6 +21,16 @@ from advact_jax.testing import residual_bytes
 
 EVERY = {**catalog.elementwise(), **catalog.along_axis()}
 X = jnp.linspace(-4, 4, 24).reshape(2, 12)
+REQUIRING = [
+    name
+    for name, function in EVERY.items()
+    if name != "maxout"
+    and any(
+        argument.default is argument.empty
+        for argument in list(function.spec.signature.parameters.values())[1:]  # type: ignore[attr-defined]
+    )
+]
+TABLES = [n for n, f in catalog.along_axis().items() if f.spec.parameters]  # type: ignore[attr-defined]
 
 
 # -- names and dialects -------------------------------------------------------------------------
@@ -28,11 +38,7 @@ X = jnp.linspace(-4, 4, 24).reshape(2, 12)
 
 @pytest.mark.parametrize("name", [*EVERY, *catalog.aliases()])
 def test_get_returns_the_function_itself(name: str) -> None:
-    if name in (
-        "prelu",
-        "threshold",
-        "clamped_swiglu",
-    ):  # Nothing to call without their parameters.
+    if name in REQUIRING:  # Nothing to call without their parameters.
         with pytest.raises(TypeError, match=f"get: expected .*which {name} has no default"):
             get(name)
     elif name == "maxout":
@@ -132,9 +138,10 @@ def test_an_activation_is_the_function_at_its_parameters(name: str) -> None:
     given: dict[str, Any] = {key: p.samples[0] for key, p in parameters.items() if p.samples}
     if name == "maxout":
         given = {"k": 3}
-    if name == "clamped_swiglu":
-        given = {"limit": 2.0}
+    if name in TABLES or name == "clamped_swiglu":
+        given = dict(spec.given[0])
     made = Activation(function, **given)
+    given = {key: jnp.asarray(v) if key in parameters else v for key, v in given.items()}
     np.testing.assert_allclose(made(X), function(X, **given), rtol=2e-6, atol=1e-7)
 
     def slope(f: Callable[[Any], Any]) -> Any:

@@ -42,5 +42,10 @@ from advact_jax.linen.learned import ParametricSoftplus as ParametricSoftplus
 from advact_jax.linen.learned import PReLU as PReLU
 from advact_jax.linen.learned import Swish as Swish
 from advact_jax.linen.losses import regularization_loss as regularization_loss
+from advact_jax.linen.tables import APL as APL
+from advact_jax.linen.tables import PWLU as PWLU
+from advact_jax.linen.tables import BSpline as BSpline
+from advact_jax.linen.tables import PolyReLU as PolyReLU
+from advact_jax.linen.tables import Rational as Rational
 from advact_jax.linen.trees import activation_mask as activation_mask
 from advact_jax.linen.trees import constraints as constraints

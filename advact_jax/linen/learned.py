@@ -52,7 +52,18 @@ class _Learned(nn.Module, kw_only=True):
     def _learned(self) -> _modules.Learned:
         names = _modules.field_names(self._function, type(self))
         values = {name: getattr(self, name) for name in names}
-        return _modules.Learned.of_fields(self._label(), self._function, values)
+        label = self._label()
+        return self._completed(label, _modules.Learned.of_fields(label, self._function, values))
+
+    @nn.nowrap
+    def _completed(self, label: str, learned: _modules.Learned) -> _modules.Learned:
+        """Return what the layer learns, with what follows from fields of its own."""
+        return learned
+
+    @nn.nowrap
+    def _drawn(self) -> dict[str, Any]:
+        """Return the arguments of the function that are drawn anew in each call."""
+        return {}
 
     @nn.nowrap
     def _label(self) -> str:
@@ -106,16 +117,17 @@ class _Learned(nn.Module, kw_only=True):
         shape = sharing.shape(x.shape)
         parameters = {}
         for key, make in self._initializers(learned).items():
+            trailing = _modules.trailing(learned, key)
             if self.has_variable("params", key):
                 held = nn.meta.unbox(self.get_variable("params", key))
-                sharing.check(key, jnp.shape(held), x.shape)
+                sharing.check(key, jnp.shape(held), x.shape, trailing)
             if self.sharding is not None:
                 _modules.check_sharding(sharing.layer, self.sharding, shape)
-                make = nn.with_partitioning(make, self.sharding)
-            value = self.param(key, make, shape, self.param_dtype)
+                make = nn.with_partitioning(make, (*self.sharding, *(None for _ in trailing)))
+            value = self.param(key, make, shape + trailing, self.param_dtype)
             losses.add_parameter_loss(self, key, learned.regularizers.get(key), value)
-            parameters[key] = sharing.spread(value, x.ndim)
-        y = learned.function(x, **learned.fixed, **parameters)
+            parameters[key] = sharing.spread(value, x.ndim, len(trailing))
+        y = learned.function(x, **learned.fixed, **parameters, **self._drawn())
         return _masks.beside(y, _masks.checked(sharing.layer, mask, x.shape))
 
 

@@ -47,5 +47,10 @@ from advact_jax.nnx.learned import PReLU as PReLU
 from advact_jax.nnx.learned import Swish as Swish
 from advact_jax.nnx.losses import RegularizationLoss as RegularizationLoss
 from advact_jax.nnx.losses import regularization_loss as regularization_loss
+from advact_jax.nnx.tables import APL as APL
+from advact_jax.nnx.tables import PWLU as PWLU
+from advact_jax.nnx.tables import BSpline as BSpline
+from advact_jax.nnx.tables import PolyReLU as PolyReLU
+from advact_jax.nnx.tables import Rational as Rational
 from advact_jax.nnx.trees import activation_mask as activation_mask
 from advact_jax.nnx.trees import constraints as constraints

@@ -73,12 +73,13 @@ class _Base(nnx.Module):
         _modules.check_types(label, self.dtype, self.param_dtype)
         shape = self._shared().shape_of_features(features)
         for name, given in learned.initial.items():
+            trailing = _modules.trailing(learned, name)
             make = _modules.initializer(label, name, given, learned.function, _unbox)
             key = _key(label, name, rngs) if _modules.needs_key(given) else None
             if self.sharding is not None:
                 _modules.check_sharding(label, self.sharding, shape)
-                make = nnx.with_partitioning(make, self.sharding)
-            setattr(self, name, nnx.Param(make(key, shape, self.param_dtype)))
+                make = nnx.with_partitioning(make, (*self.sharding, *(None for _ in trailing)))
+            setattr(self, name, nnx.Param(make(key, shape + trailing, self.param_dtype)))
         self.penalty = losses.no_loss(*learned.regularizers.values())
         # Static to nnx: functions, and numbers in tuples.
         self._learned = (
@@ -87,7 +88,16 @@ class _Base(nnx.Module):
             tuple(learned.fixed.items()),
             tuple(learned.regularizers.items()),
             tuple(learned.constraints.items()),
+            frozenset(learned.entries),
         )
+
+    def _completed(self, label: str, learned: _modules.Learned) -> _modules.Learned:
+        """Return what the layer learns, with what follows from fields of its own."""
+        return learned
+
+    def _drawn(self) -> dict[str, Any]:
+        """Return the arguments of the function that are drawn anew in each call."""
+        return {}
 
     def _shared(self) -> Sharing:
         return Sharing(type(self).__name__, self.axis, self.shared_axes)
@@ -122,18 +132,19 @@ class _Base(nnx.Module):
         """
         sharing = self._shared()
         x = _modules.as_input(sharing.layer, x, self.dtype)
-        function, names, fixed, regularizers, _ = self._learned
+        function, names, fixed, regularizers, _, tables = self._learned
         parameters = {}
         for name in names:
             value = getattr(self, name)[...]
-            sharing.check(name, value.shape, x.shape)
-            parameters[name] = sharing.spread(value, x.ndim)
+            trailing = value.shape[-1:] if name in tables else ()
+            sharing.check(name, value.shape, x.shape, trailing)
+            parameters[name] = sharing.spread(value, x.ndim, len(trailing))
         if self.penalty is not None:
             self.penalty[...] = sum(
                 losses.parameter_penalty(self, name, regularizer, getattr(self, name)[...])
                 for name, regularizer in regularizers
             )
-        y = function(x, **dict(fixed), **parameters)
+        y = function(x, **dict(fixed), **parameters, **self._drawn())
         return _masks.beside(y, _masks.checked(sharing.layer, mask, x.shape))
 
 
@@ -155,7 +166,7 @@ class _Learned(_Base):
         values = dict(zip(names, given, strict=True))
         label = type(self).__name__
         learned = _modules.Learned.of_fields(label, self._function, values)
-        self._make(learned, self.features, rngs)
+        self._make(self._completed(label, learned), self.features, rngs)
 
 
 @_layer

@@ -45,3 +45,11 @@ def config_of(layer: Any) -> dict[str, Any] | None:
     if "error" in config:
         raise ValueError(config["error"])
     return config
+
+
+def record_again(layer: Any, **arguments: Any) -> None:
+    """Keep other arguments of a layer that is `recorded`, after a change in place."""
+    config = json.loads(layer._config)
+    if "error" not in config:
+        new = _configs.layer("", arguments, config_of)["arguments"]
+        layer._config = json.dumps({**config, "arguments": {**config["arguments"], **new}})

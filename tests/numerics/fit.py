@@ -161,6 +161,60 @@ def coefficients(fit: Fit, high: float, degree: int) -> list[float]:
         return [float(c) for c in chebyfit(fit.function, mp.mpf(fit.low), mp.mpf(high), degree)]
 
 
+class Quotient(NamedTuple):
+    """A function s + c x + even or odd part, to be fitted on [-3, 3] by P / Q with an even Q."""
+
+    part: Callable[[Any], Any]
+    odd: bool
+    constant: float
+    slope: Any
+    powers: tuple[int, ...]  # those of Q, whose coefficients are to be positive
+
+
+QUOTIENTS = {
+    "relu": Quotient(lambda x: abs(x) / 2, False, 0.0, "0.5", (2, 4)),
+    "leaky_relu": Quotient(lambda x: abs(x) * mp.mpf("0.495"), False, 0.0, "0.505", (2, 4)),
+    "tanh": Quotient(mp.tanh, True, 0.0, "0", (2, 4)),
+    "sigmoid": Quotient(lambda x: mp.tanh(x / 2) / 2, True, 0.5, "0", (2, 4)),
+    "gelu": Quotient(lambda x: x * mp.erf(x / mp.sqrt(2)) / 2, False, 0.0, "0.5", (2,)),
+    "silu": Quotient(lambda x: x * mp.tanh(x / 2) / 2, False, 0.0, "0.5", (2, 4)),
+}
+
+
+def quotient_fit(quotient: Quotient, points: int = 60) -> tuple[list[float], list[float]]:
+    """Return a_0 to a_5 and b_1 to b_4, by least squares that Q of the last step weights."""
+    with mp.workdps(40):
+        above = (1, 3, 5) if quotient.odd else (0, 2, 4)
+        grid = [mp.mpf(3 * k) / points for k in range(points + 1)]
+        values = [quotient.part(x) for x in grid]
+        weights = [mp.mpf(1)] * len(grid)
+        for _ in range(8):
+            rows = [
+                [w * x**k for k in above] + [-w * y * x**k for k in quotient.powers]
+                for x, y, w in zip(grid, values, weights, strict=True)
+            ]
+            right = [w * y for w, y in zip(weights, values, strict=True)]
+            size = len(rows[0])
+            normal = mp.matrix(size)
+            side = mp.matrix(size, 1)
+            for i in range(size):
+                side[i] = mp.fdot((row[i], r) for row, r in zip(rows, right, strict=True))
+                for j in range(size):
+                    normal[i, j] = mp.fdot((row[i], row[j]) for row in rows)
+            solution = list(mp.lu_solve(normal, side))
+            below = dict(zip(quotient.powers, solution[3:], strict=True))
+            weights = [1 / (1 + mp.fsum(b * x**k for k, b in below.items())) for x in grid]
+        a = {k: mp.mpf(0) for k in range(6)} | dict(zip(above, solution[:3], strict=True))
+        for k, b in {0: mp.mpf(1), **below}.items():
+            a[k] += quotient.constant * b
+            a[k + 1] += mp.mpf(quotient.slope) * b
+        return _short(a.values()), _short(below.get(k, mp.mpf(0)) for k in range(1, 5))
+
+
+def _short(numbers: Any) -> list[float]:
+    return [float(mp.nstr(v, 9)) for v in numbers]
+
+
 def render() -> str:
     """Return the text of `advact_jax/_coefficients.py`."""
     lines = [
@@ -192,6 +246,14 @@ def render() -> str:
             ]
             lines += [f"        {c!r}," for c in fitted]
             lines += ["    ),", ")"]
+    lines += ["# P / Q on [-3, 3]: the coefficients of P from x^0 on, those of Q from x^1 on"]
+    lines += ["QUOTIENTS = {"]
+    for name, quotient in QUOTIENTS.items():
+        lines.append(f'    "{name}": (')
+        for numbers in quotient_fit(quotient):
+            lines += ["        (", *(f"            {c!r}," for c in numbers), "        ),"]
+        lines.append("    ),")
+    lines.append("}")
     return "\n".join(lines) + "\n"
 
 
