@@ -7,11 +7,12 @@ rule the coefficients lie along the first axis, so that ``table[k]`` broadcasts 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -29,6 +30,11 @@ def rule(
         region_from_output=None, output_tells_region=None, limits=None, slope_limits=None, kinks={},
         reference=None, latex="", tier="", paper="", names={}, keeps_integers=False, notes={},
     )  # fmt: skip
+
+
+def given(**tables: Sequence[float]) -> dict[str, Any]:
+    """Return tables at which the contracts are checked, as float32 arrays."""
+    return {key: np.asarray(table, np.float32) for key, table in tables.items()}
 
 
 def sizes(name: str, tables: Mapping[str, ArrayLike]) -> dict[str, int]:

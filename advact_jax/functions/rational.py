@@ -241,7 +241,7 @@ def _check_version(name: str, version: Any) -> None:
 
 
 def _reference(mp: Any, row: Any, numerator: Any, denominator: Any, version: str = "A") -> Any:
-    a, b = [mp.mpf(v) for v in numerator], [mp.mpf(v) for v in denominator]
+    a, b = ([mp.convert(v) for v in table] for table in (numerator, denominator))
 
     def one(x: Any) -> Any:
         p = mp.fsum(c * x**k for k, c in enumerate(a))
@@ -251,6 +251,9 @@ def _reference(mp: Any, row: Any, numerator: Any, denominator: Any, version: str
         return p / (least + abs(mp.fsum(c * x**k for k, c in enumerate(b, start))))
 
     return [one(x) for x in row]
+
+
+_LEAKY = QUOTIENTS["leaky_relu"]
 
 
 @row_function(

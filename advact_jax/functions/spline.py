@@ -127,6 +127,7 @@ def checked(name: str, count: int, grid: Any, degree: Any) -> tuple[Grid, int]:
 def _reference(
     mp: Any, row: Any, coefficients: Any, grid: Any = (-1.0, 1.0), degree: int = 3
 ) -> list[Any]:
+    table = [mp.convert(c) for c in coefficients]
     low, high = (mp.mpf(v) for v in grid)
     width = (high - low) / (len(coefficients) - degree)
 
@@ -136,7 +137,7 @@ def _reference(
         return ((t - k) * b(t, k, d - 1) + (k + d + 1 - t) * b(t, k + 1, d - 1)) / d
 
     return [
-        mp.fsum(c * b((x - low) / width + degree, k, degree) for k, c in enumerate(coefficients))
+        mp.fsum(c * b((x - low) / width + degree, k, degree) for k, c in enumerate(table))
         for x in row
     ]
 
@@ -146,10 +147,10 @@ def _reference(
     counted=dict.fromkeys(("float32", "float64"), "input"),
     parameters=_PARAMETERS,
     given=(
-        {"coefficients": np.array((0.5, -1.0, 0.25, 2.0, 1.0, -0.5, 0.125, 1.5), "float32")},
-        {"coefficients": np.array((1.0, -0.5, 2.0), "float32"), "grid": (0.0, 4.0), "degree": 1},
-        {"coefficients": np.array((1.0, -0.5, 2.0), "float32"), "grid": (-2.0, 2.0), "degree": 2},
-        {"coefficients": np.array((1.0, -0.5), "float32"), "grid": (-2.0, 2.0), "degree": 0},
+        _tables.given(coefficients=(0.5, -1.0, 0.25, 2.0, 1.0, -0.5, 0.125, 1.5)),
+        {"grid": (0.0, 4.0), "degree": 1} | _tables.given(coefficients=(1.0, -0.5, 2.0)),
+        {"grid": (-2.0, 2.0), "degree": 2} | _tables.given(coefficients=(1.0, -0.5, 2.0)),
+        {"grid": (-2.0, 2.0), "degree": 0} | _tables.given(coefficients=(1.0, -0.5)),
     ),
     reference=_reference,
     tier="experimental",

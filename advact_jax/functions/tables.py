@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -132,7 +131,7 @@ def _pwlu_reference(
     low: Any = -3.0,
     high: Any = 3.0,
 ) -> list[Any]:
-    h = [mp.mpf(v) for v in heights]
+    h = [mp.convert(v) for v in heights]
     left, right, low, high = (mp.mpf(v) for v in (left_slope, right_slope, low, high))
     count = len(h) - 1
 
@@ -153,13 +152,8 @@ def _pwlu_reference(
     counted=dict.fromkeys(("float32", "float64"), "input"),
     parameters=_PWLU_PARAMETERS,
     given=(
-        {"heights": np.array((0.0, 0.0, 0.0, 1.0, 2.0), "float32")},
-        {
-            "heights": np.array((0.5, -1.0, 2.0), "float32"),
-            "left_slope": -0.25,
-            "low": -1.0,
-            "high": 2.0,
-        },
+        _tables.given(heights=(0.0, 0.0, 0.0, 1.0, 2.0)),
+        {"left_slope": -0.25, "low": -1.0, "high": 2.0} | _tables.given(heights=(0.5, -1.0, 2.0)),
     ),
     reference=_pwlu_reference,
     tier="experimental",
@@ -271,14 +265,14 @@ _APL = _tables.rule(
     counted=dict.fromkeys(("float32", "float64"), "input"),
     parameters=_APL_PARAMETERS,
     given=(
-        {"slopes": np.array((0.2, -0.3), "float32"), "hinges": np.array((0.5, -1.25), "float32")},
-        {"slopes": np.array((0.25,), "float32"), "hinges": np.array((0.0,), "float32")},
+        _tables.given(slopes=(0.2, -0.3), hinges=(0.5, -1.25)),
+        _tables.given(slopes=(0.25,), hinges=(0.0,)),
     ),
     reference=lambda mp, row, slopes, hinges: [
         (x + abs(x)) / 2
         + mp.fsum(
-            mp.mpf(a) * (abs(b - x) + b - x) / 2
-            for a, b in zip(slopes, map(mp.mpf, hinges), strict=True)
+            mp.convert(a) * (abs(b - x) + b - x) / 2
+            for a, b in zip(slopes, map(mp.convert, hinges), strict=True)
         )
         for x in row
     ],
@@ -374,11 +368,11 @@ _POLY_RELU = _tables.rule(
     counted=dict.fromkeys(("float32", "float64"), "input"),
     parameters=_POLY_RELU_PARAMETERS,
     given=(
-        {"weights": np.array((1 / 3, 1 / 3, 1 / 3), "float32")},
-        {"weights": np.array((-0.5, 2.0), "float32"), "bias": -0.25},
+        _tables.given(weights=(1 / 3, 1 / 3, 1 / 3)),
+        {"bias": -0.25} | _tables.given(weights=(-0.5, 2.0)),
     ),
     reference=lambda mp, row, weights, bias=0.0: [
-        mp.polyval([mp.mpf(v) for v in (*weights, bias)], (x + abs(x)) / 2) for x in row
+        mp.polyval([mp.convert(v) for v in (*weights, bias)], (x + abs(x)) / 2) for x in row
     ],
     tier="experimental",
     latex=r"\sum_{i=1}^n w_{n-i} \max(x, 0)^i + b",
