@@ -144,10 +144,11 @@ def _reference(
 
 @row_function(
     static=("grid", "degree"),
-    counted=dict.fromkeys(("float32", "float64"), "input"),
+    counted={"all": "input"},
     parameters=_PARAMETERS,
     given=(
-        _tables.given(coefficients=(0.5, -1.0, 0.25, 2.0, 1.0, -0.5, 0.125, 1.5)),
+        {"grid": (-4.0, 4.0)}
+        | _tables.given(coefficients=(0.5, -1.0, 0.25, 2.0, 1.0, -0.5, 0.125, 1.5)),
         {"grid": (0.0, 4.0), "degree": 1} | _tables.given(coefficients=(1.0, -0.5, 2.0)),
         {"grid": (-2.0, 2.0), "degree": 2} | _tables.given(coefficients=(1.0, -0.5, 2.0)),
         {"grid": (-2.0, 2.0), "degree": 0} | _tables.given(coefficients=(1.0, -0.5)),
