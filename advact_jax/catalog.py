@@ -15,6 +15,9 @@ from advact_jax.functions import (
     features,
     gated,
     linear,
+    parametric,
+    piecewise,
+    powers,
     rational,
     rectifiers,
     self_gated,
@@ -31,7 +34,7 @@ FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
         module.__name__.rpartition(".")[2]: module
         for module in (
             linear, rectifiers, exponentials, softplus, sigmoids, self_gated, shrinkage, softmax,
-            features, gated, clamped, capped, rational, tables, spline,
+            features, gated, clamped, capped, rational, tables, spline, powers, piecewise, parametric,
         )
     }
 )  # fmt: skip

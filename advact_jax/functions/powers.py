@@ -1,0 +1,123 @@
+"""Powers of the rectifier."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from advact_jax import _numerics as num
+from advact_jax._declare import activation
+from advact_jax._spec import Parameter
+
+
+def _positive(x: Any) -> Array:
+    return jnp.maximum(jnp.asarray(x), 0)
+
+
+def _where_positive(x: Array, value: Any) -> Array:
+    return jnp.where(jnp.isnan(x), x, jnp.where(x > 0, value, 0))
+
+
+@activation(
+    dx=lambda x: 2 * _positive(x),
+    dxx=lambda x: _where_positive(x, 2.0),
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, math.inf),
+    kinks={0.0: "left"},
+    reference=lambda mp, x: (x * (x + abs(x))) / 2,
+    tier="stable",
+    latex=r"\max(x, 0)^2",
+    paper="So et al. 2021, Primer: searching for efficient transformers for language modeling, "
+    "arXiv:2109.08668",
+    names={"huggingface": "relu2"},
+)
+def squared_relu(x: ArrayLike) -> Array:
+    r"""Squared rectified linear unit: :math:`\max(x, 0)^2`.
+
+    Its second derivative jumps at 0, where it is 0.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.squared_relu(jnp.array([-2.0, 0.5, 3.0]))
+      Array([0.  , 0.25, 9.  ], dtype=float32)
+
+    References:
+      So, Mańke, Liu, Dai, Shazeer & Le 2021, Primer, arXiv:2109.08668.
+    """
+    positive = _positive(x)
+    return positive * positive
+
+
+relu_squared = squared_relu
+
+
+def _star(x: Array, scale: Any, bias: Any) -> Array:
+    positive = _positive(x)
+    plain = scale * positive * positive + bias
+    # The value has a zero, where what the square and its product lose would be all that is left:
+    # in 16 bits too.
+    with num.narrow(False):
+        near = jnp.minimum(positive, 64.0)
+        square = num.Wide.of(near, near) * num.Wide.of(near, near)
+        scaled = num.product(scale, square.head)
+        total = num.Wide(scaled.head, scaled.tail + scale * square.tail) + num.Wide.of(bias, near)
+    return jnp.where((positive < 64) & (positive > 2.0**-30), total.value, plain)
+
+
+@activation(
+    parameters={
+        "scale": Parameter(
+            partial=lambda x, scale, bias: _positive(x) * _positive(x),
+            initial=1.0,
+            learned=True,
+            samples=(1.0, 0.3),
+        ),
+        "bias": Parameter(
+            partial=lambda x, scale, bias: jnp.where(jnp.isnan(x), x, 1),
+            initial=0.0,
+            learned=True,
+            samples=(0.0, -2.0),
+        ),
+    },
+    dx=lambda x, scale, bias: 2 * scale * _positive(x),
+    dxx=lambda x, scale, bias: _where_positive(x, 2 * scale),
+    limits=lambda scale, bias: (bias, math.copysign(math.inf, scale)),
+    slope_limits=lambda scale, bias: (0.0, math.copysign(math.inf, scale)),
+    kinks={0.0: "left"},
+    reference=lambda mp, x, scale, bias: scale * (x * (x + abs(x))) / 2 + bias,
+    tier="stable",
+    latex=r"s \max(x, 0)^2 + b",
+    paper="Yu et al. 2022, MetaFormer baselines for vision, arXiv:2210.13452",
+)
+def star_relu(x: ArrayLike, scale: ArrayLike = 0.8944, bias: ArrayLike = -0.4472) -> Array:
+    r"""StarReLU: :math:`s \max(x, 0)^2 + b`, a squared rectifier of mean 0 and variance 1.
+
+    The defaults are the constants of the paper, which standardise the output for standard normal
+    input. Where they are learned, scale and bias start at 1 and 0, as in the authors' code. The
+    second derivative jumps at 0, where it is 0.
+
+    Args:
+      x: an array of any shape.
+      scale: factor of the square; broadcasts against ``x``.
+      bias: what is added; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.star_relu(jnp.array([-2.0, 1.0]), 1.0, 0.5)
+      Array([0.5, 1.5], dtype=float32)
+
+    References:
+      Yu et al. 2022, MetaFormer baselines for vision, arXiv:2210.13452.
+    """
+    return _star(jnp.asarray(x), scale, bias)
