@@ -164,9 +164,14 @@ class _Radicand(NamedTuple):
     root: Array
     x: Array
 
-    def with_tail(self, value: Array, power: float) -> Array:
-        """Return a multiple of q.head^power as that of q^power, rounded once."""
-        return value + value * (power * (self.q.tail / self.q.head))
+    def exact(self, value: Array, power: float) -> Array:
+        """Return some factor / (sqrt(q) · q^power) from that with ``root`` and ``q.head``."""
+        if num.is_narrow():
+            return value
+        top = num.head(self.root)
+        low = self.root - top
+        of_root = ((self.q.head - top * top) - low * (self.root + top)) + self.q.tail
+        return value - value * ((power * self.q.tail + 0.5 * of_root) / self.q.head)
 
 
 def _radicand(x: Array, alpha: Any, single: float, double: float) -> _Radicand:
@@ -192,23 +197,23 @@ def _vanishing(x: Array, alpha: Any) -> _Radicand:
 
 def _isru(x: Array, alpha: Any) -> Array:
     at = _bounded(x, alpha)
-    return at.with_tail(at.x / at.root, -0.5)
+    return at.exact(at.x / at.root, 0.0)
 
 
 def _isru_slope(x: Array, alpha: Any) -> Array:
     at = _vanishing(x, alpha)
-    return at.with_tail(1 / (at.q.head * at.root), -1.5)
+    return at.exact(1 / (at.q.head * at.root), 1.0)
 
 
 def _isru_curvature(x: Array, alpha: Any) -> Array:
     at = _vanishing(x, alpha)
     bend = (-3 * alpha) * at.x / at.q.head  # in this order, so that nothing is too small or large
-    return at.with_tail(bend / (at.q.head * at.root), -2.5)
+    return at.exact(bend * (1 / (at.q.head * at.root)), 2.0)
 
 
 def _isru_by_alpha(x: Array, alpha: Any) -> Array:
     at = _bounded(x, alpha)
-    return at.with_tail(at.x / at.q.head * at.x * (at.x / at.root), -1.5) * -0.5
+    return -0.5 * at.exact(at.x / at.q.head * at.x * (at.x / at.root), 1.0)
 
 
 _CARLILE = (
