@@ -20,6 +20,7 @@ from advact_jax.functions.gated import geglu as geglu
 from advact_jax.functions.gated import glu as glu
 from advact_jax.functions.gated import reglu as reglu
 from advact_jax.functions.gated import swiglu as swiglu
+from advact_jax.functions.integrals import xielu as xielu
 from advact_jax.functions.linear import identity as identity
 from advact_jax.functions.linear import linear as linear
 from advact_jax.functions.linear import step as step

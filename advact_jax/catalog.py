@@ -14,6 +14,7 @@ from advact_jax.functions import (
     exponentials,
     features,
     gated,
+    integrals,
     linear,
     parametric,
     piecewise,
@@ -34,7 +35,7 @@ FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
         module.__name__.rpartition(".")[2]: module
         for module in (
             linear, rectifiers, exponentials, softplus, sigmoids, self_gated, shrinkage, softmax,
-            features, gated, clamped, capped, rational, tables, spline, powers, piecewise, parametric,
+            features, gated, clamped, capped, rational, tables, spline, powers, piecewise, parametric, integrals,
         )
     }
 )  # fmt: skip
