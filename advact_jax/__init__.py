@@ -28,6 +28,10 @@ from advact_jax.functions.parametric import isrlu as isrlu
 from advact_jax.functions.parametric import isru as isru
 from advact_jax.functions.parametric import mpelu as mpelu
 from advact_jax.functions.parametric import pelu as pelu
+from advact_jax.functions.periodic import gcu as gcu
+from advact_jax.functions.periodic import sine as sine
+from advact_jax.functions.periodic import snake as snake
+from advact_jax.functions.periodic import snake_beta as snake_beta
 from advact_jax.functions.piecewise import arelu as arelu
 from advact_jax.functions.piecewise import hard_mish as hard_mish
 from advact_jax.functions.piecewise import pact as pact

@@ -17,6 +17,7 @@ from advact_jax.functions import (
     integrals,
     linear,
     parametric,
+    periodic,
     piecewise,
     powers,
     rational,
@@ -34,11 +35,29 @@ FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
     {
         module.__name__.rpartition(".")[2]: module
         for module in (
-            linear, rectifiers, exponentials, softplus, sigmoids, self_gated, shrinkage, softmax,
-            features, gated, clamped, capped, rational, tables, spline, powers, piecewise, parametric, integrals,
+            linear,
+            rectifiers,
+            piecewise,
+            powers,
+            exponentials,
+            parametric,
+            integrals,
+            softplus,
+            sigmoids,
+            self_gated,
+            periodic,
+            shrinkage,
+            rational,
+            tables,
+            spline,
+            softmax,
+            features,
+            gated,
+            clamped,
+            capped,
         )
     }
-)  # fmt: skip
+)
 
 
 def _declared(module: ModuleType, kind: type) -> dict[str, Callable[..., Any]]:

@@ -202,7 +202,7 @@ LAYERS = [
     {"_checks", "_coefficients"},
     {"constraints", "regularizers", "_masks"},
     {"_numerics", "_spec"},
-    {"_rule"},
+    {"_rule", "_angles"},
     {"_declare", "_rows", "_tables"},
     {"_gates"},
     {f"functions.{name}" for name in catalog.FAMILIES if name not in GATED},
