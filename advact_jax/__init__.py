@@ -7,6 +7,9 @@ from advact_jax.functions.clamped import clamped_swiglu as clamped_swiglu
 from advact_jax.functions.clamped import swiglu_deepseek_v4 as swiglu_deepseek_v4
 from advact_jax.functions.clamped import swiglu_gpt_oss as swiglu_gpt_oss
 from advact_jax.functions.clamped import swiglu_step as swiglu_step
+from advact_jax.functions.complex_valued import modrelu as modrelu
+from advact_jax.functions.conditioned import dynamic_relu as dynamic_relu
+from advact_jax.functions.conditioned import funnel_relu as funnel_relu
 from advact_jax.functions.exponentials import celu as celu
 from advact_jax.functions.exponentials import elu as elu
 from advact_jax.functions.exponentials import exponential as exponential
@@ -20,10 +23,15 @@ from advact_jax.functions.gated import geglu as geglu
 from advact_jax.functions.gated import glu as glu
 from advact_jax.functions.gated import reglu as reglu
 from advact_jax.functions.gated import swiglu as swiglu
+from advact_jax.functions.grouping import group_sort as group_sort
 from advact_jax.functions.integrals import xielu as xielu
 from advact_jax.functions.linear import identity as identity
 from advact_jax.functions.linear import linear as linear
 from advact_jax.functions.linear import step as step
+from advact_jax.functions.normalizing import gaussian_topk as gaussian_topk
+from advact_jax.functions.normalizing import poly_norm as poly_norm
+from advact_jax.functions.normalizing import solu as solu
+from advact_jax.functions.normalizing import standardize as standardize
 from advact_jax.functions.parametric import isrlu as isrlu
 from advact_jax.functions.parametric import isru as isru
 from advact_jax.functions.parametric import mpelu as mpelu
@@ -40,6 +48,7 @@ from advact_jax.functions.piecewise import tlu as tlu
 from advact_jax.functions.powers import relu_squared as relu_squared
 from advact_jax.functions.powers import squared_relu as squared_relu
 from advact_jax.functions.powers import star_relu as star_relu
+from advact_jax.functions.randomized import rrelu as rrelu
 from advact_jax.functions.rational import rational as rational
 from advact_jax.functions.rational import rational_coefficients as rational_coefficients
 from advact_jax.functions.rectifiers import leaky_relu as leaky_relu
@@ -82,6 +91,8 @@ from advact_jax.functions.spline import fit_bspline as fit_bspline
 from advact_jax.functions.tables import apl as apl
 from advact_jax.functions.tables import poly_relu as poly_relu
 from advact_jax.functions.tables import pwlu as pwlu
+from advact_jax.functions.unnormalized import derf as derf
+from advact_jax.functions.unnormalized import dyt as dyt
 from advact_jax.gating import gated_unit as gated_unit
 from advact_jax.registry import Activation as Activation
 from advact_jax.registry import deserialize as deserialize

@@ -181,7 +181,7 @@ def angle(a: Any, x: Array) -> Angle:
     turned = jnp.where(is_near, 0, quarters)
     head = jnp.where(is_near, near.head, far.head)
     head = jnp.where(jnp.isfinite(x) & (plain == plain), head, jnp.nan)
-    moved = num._moving_with(plain, lax.stop_gradient(head))
+    moved = num.moving_with(plain, lax.stop_gradient(head))
     return Angle(
         turned, num.Wide(moved, lax.stop_gradient(jnp.where(is_near, near.tail, far.tail)))
     )

@@ -70,6 +70,15 @@ def real(name: str, key: str, value: Any) -> jax.Array:
     return jnp.asarray(value)
 
 
+def number(name: str, key: str, value: Any) -> jax.Array:
+    """Return ``value`` as a real or complex array in a floating-point type, or raise TypeError."""
+    if is_array_like(value) and jnp.issubdtype(jnp.result_type(value), jnp.complexfloating):
+        return jnp.asarray(value)
+    array = real(name, key, value)
+    is_float = jnp.issubdtype(array.dtype, jnp.floating)
+    return array if is_float else array.astype(jax.eval_shape(jnp.exp, array).dtype)
+
+
 def broadcast_shape(name: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     """Return the common shape of the arguments, or raise ValueError with all of them."""
     try:

@@ -216,6 +216,7 @@ def row_function(
     channel_axis: int = -1,
     counted: Mapping[str, str] | None = None,
     kept: float = 4,
+    takes_complex: bool = False,
     reference: Formula | None = None,
     latex: str = "",
     tier: Literal["stable", "experimental"] = "experimental",
@@ -236,6 +237,7 @@ def row_function(
       channel_axis: the axis of the rows where the function has no argument ``axis``.
       counted: by dtype, what an error of the value is measured against where that is not the entry
         itself: "row" for the largest output of the row, "input" for the largest input, or 1.
+      takes_complex: whether complex input is allowed.
       kept: bytes of float32 that reverse mode keeps for each entry of the input.
       reference: the function of a list of mpmath numbers, ``reference(mp, row, **given)``.
       latex: the definition.
@@ -263,6 +265,7 @@ def row_function(
             channel_axis=channel_axis,
             counted=dict(counted or {}),
             kept=kept,
+            takes_complex=takes_complex,
             reference=reference,
             latex=latex,
             tier=tier,

@@ -66,22 +66,33 @@ def head(x: Array) -> Array:
     """
     integer, mask = (jnp.int64, -(1 << 27)) if is_double(x) else (jnp.int32, -(1 << 12))
     bits = lax.bitcast_convert_type(x, integer) & integer(mask)
-    return _moving_with(x, lax.bitcast_convert_type(bits, x.dtype))
+    return moving_with(x, lax.bitcast_convert_type(bits, x.dtype))
 
 
 @jax.custom_jvp
-def _moving_with(x: Array, value: Array) -> Array:
+def moving_with(x: Array, value: Array) -> Array:
     """Return ``value`` with the derivative of ``x``, of which it is a rounding."""
     return value
 
 
-_moving_with.defjvp(lambda primals, tangents: (_moving_with(*primals), tangents[0]))
+moving_with.defjvp(lambda primals, tangents: (moving_with(*primals), tangents[0]))
+
+
+def power_of_two(size: Array) -> Array:
+    """Return the largest power of two up to a positive finite number, without a derivative.
+
+    It and its inverse are normal numbers, so that scaling by them rounds nothing.
+    """
+    integer, bits, most = (jnp.int64, 52, 1023) if is_double(size) else (jnp.int32, 23, 127)
+    inside = jnp.clip(lax.stop_gradient(size), 2.0 ** (1 - most), 2.0 ** (most - 1))
+    exponent = lax.bitcast_convert_type(inside, integer) & integer(-(1 << bits))
+    return lax.bitcast_convert_type(exponent, size.dtype)
 
 
 def on_grid(x: Array, step: float) -> Array:
     """Round to a multiple of ``step``, a power of two, for x far below 2^22 (2^51) steps."""
     large = hidden(1.5 * 2.0 ** (52 if is_double(x) else 23) * step, x)
-    return _moving_with(x, (x + large) - large)
+    return moving_with(x, (x + large) - large)
 
 
 def opaque(value: Array | float, like: Array) -> Array:

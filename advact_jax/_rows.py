@@ -180,3 +180,11 @@ def arguments(
         if value is not None:
             given[other] = value.reshape((1,) * (len(shape) - value.ndim) + value.shape)
     return jnp.broadcast_to(array, shape), _checks.axis_indices(name, axis, len(shape)), given
+
+
+def along(name: str, x: ArrayLike, axis: int) -> tuple[Array, int]:
+    """Return the input as a float array, and its one axis from 0."""
+    array = _checks.real(name, "x", x)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        array = array.astype(jax.eval_shape(jnp.exp, array).dtype)
+    return array, _checks.axis_index(name, axis, array.ndim)

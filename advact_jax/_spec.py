@@ -153,6 +153,7 @@ class RowSpec:
     channel_axis: int
     counted: Mapping[str, str]
     kept: float
+    takes_complex: bool
     reference: Formula | None
     latex: str
     tier: str

@@ -11,15 +11,20 @@ from advact_jax._spec import RowSpec, Spec, names_in
 from advact_jax.functions import (
     capped,
     clamped,
+    complex_valued,
+    conditioned,
     exponentials,
     features,
     gated,
+    grouping,
     integrals,
     linear,
+    normalizing,
     parametric,
     periodic,
     piecewise,
     powers,
+    randomized,
     rational,
     rectifiers,
     self_gated,
@@ -29,6 +34,7 @@ from advact_jax.functions import (
     softplus,
     spline,
     tables,
+    unnormalized,
 )
 
 FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
@@ -55,6 +61,12 @@ FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
             gated,
             clamped,
             capped,
+            grouping,
+            normalizing,
+            unnormalized,
+            conditioned,
+            randomized,
+            complex_valued,
         )
     }
 )

@@ -276,12 +276,11 @@ def _checked(label: str, function: Any, parameters: Mapping[str, Any]) -> dict[s
         if found[key] == default and type(found[key]) is type(default):
             del found[key]
     for argument in arguments:
-        if argument.name in known and argument.default is argument.empty:
-            if argument.name not in found:
-                raise TypeError(
-                    f"{label}: expected {argument.name}, which {spec.name} has no default for, "
-                    "got nothing. A learned one belongs in a layer of advact_jax.linen or nnx."
-                )
+        if argument.default is argument.empty and argument.name not in found:
+            raise TypeError(
+                f"{label}: expected {argument.name}, which {spec.name} has no default for, "
+                "got nothing. A learned one belongs in a layer of advact_jax.linen or nnx."
+            )
     return found
 
 

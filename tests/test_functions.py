@@ -217,10 +217,11 @@ LAYERS = [
     {"_sharing", "_docstrings", "_modules"},
     {"_core"},
     {"_curves", "_configs", "convert", "linen.losses", "nnx.losses", "linen.trees", "nnx.trees"},
-    {"nnx.recorded"},
+    {"nnx.recorded", "_adaptive"},
     {"linen.learned", "nnx.learned"},
     {"linen.core", "nnx.core", "linen.tables", "nnx.tables"},
-    {"linen.gated", "nnx.gated"},
+    {"linen.gated", "nnx.gated", "linen.adaptive", "nnx.adaptive"},
+    {"linen.conditioned", "nnx.conditioned"},
     {"linen.configs", "nnx.configs"},
     {"__main__"},
 ]

@@ -24,13 +24,16 @@ X = jnp.linspace(-4, 4, 24).reshape(2, 12)
 REQUIRING = [
     name
     for name, function in EVERY.items()
-    if name != "maxout"
-    and any(
+    if any(
         argument.default is argument.empty
         for argument in list(function.spec.signature.parameters.values())[1:]  # type: ignore[attr-defined]
     )
 ]
 TABLES = [n for n, f in catalog.along_axis().items() if f.spec.parameters]  # type: ignore[attr-defined]
+# Functions of several arrays, which no value can hold.
+GIVEN_ARRAYS = ("modrelu", "funnel_relu", "dynamic_relu")
+# What functions along an axis must be told.
+REQUIRED: dict[str, dict[str, Any]] = {"maxout": {"k": 2}, "gaussian_topk": {"sparsity": 0.5}}
 
 
 # -- names and dialects -------------------------------------------------------------------------
@@ -38,11 +41,13 @@ TABLES = [n for n, f in catalog.along_axis().items() if f.spec.parameters]  # ty
 
 @pytest.mark.parametrize("name", [*EVERY, *catalog.aliases()])
 def test_get_returns_the_function_itself(name: str) -> None:
-    if name in REQUIRING:  # Nothing to call without their parameters.
+    if name in REQUIRING and name not in REQUIRED:  # Nothing to call without their parameters.
         with pytest.raises(TypeError, match=f"get: expected .*which {name} has no default"):
             get(name)
-    elif name == "maxout":
-        assert get(name, k=2)(X).shape == (2, 6)
+    elif name in REQUIRED:
+        np.testing.assert_array_equal(
+            get(name, **REQUIRED[name])(X), EVERY[name](X, **REQUIRED[name])
+        )
     else:
         assert get(name) is getattr(advact_jax, name)
 
@@ -130,15 +135,13 @@ def test_the_old_name_of_the_slope_is_taken_with_a_warning() -> None:
 # -- fixed activations --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in GIVEN_ARRAYS])
 def test_an_activation_is_the_function_at_its_parameters(name: str) -> None:
     function = EVERY[name]
     spec = function.spec  # type: ignore[attr-defined]
     parameters = getattr(spec, "parameters", {})
     given: dict[str, Any] = {key: p.samples[0] for key, p in parameters.items() if p.samples}
-    if name == "maxout":
-        given = {"k": 3}
-    if name in TABLES or name == "clamped_swiglu":
+    if isinstance(spec, _spec.RowSpec):
         given = dict(spec.given[0])
     made = Activation(function, **given)
     given = {key: jnp.asarray(v) if key in parameters else v for key, v in given.items()}

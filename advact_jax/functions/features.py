@@ -12,16 +12,8 @@ from jax.typing import ArrayLike
 
 from advact_jax import _checks
 from advact_jax._declare import activation, row_function
+from advact_jax._rows import along as _features
 from advact_jax._rule import compute_dtype
-
-
-def _features(name: str, x: ArrayLike, axis: int) -> tuple[Array, int]:
-    """Return the input as a float array, and its axis from 0."""
-    array = _checks.real(name, "x", x)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        array = array.astype(jax.eval_shape(jnp.exp, array).dtype)
-    return array, _checks.axis_index(name, axis, array.ndim)
-
 
 # -- maxout -------------------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@ Flax hands no masks from layer to layer. Here `Masking` returns ``(x, mask)``, a
 from advact_jax.layers.activations import ELU as ELU
 from advact_jax.layers.activations import Activation as Activation
 from advact_jax.layers.activations import Antirectifier as Antirectifier
+from advact_jax.layers.activations import GroupSort as GroupSort
 from advact_jax.layers.activations import LeakyReLU as LeakyReLU
+from advact_jax.layers.activations import Maxout as Maxout
 from advact_jax.layers.activations import ReLU as ReLU
 from advact_jax.layers.activations import Softmax as Softmax
 from advact_jax.layers.activations import ThresholdedLinear as ThresholdedLinear

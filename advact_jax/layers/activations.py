@@ -12,7 +12,8 @@ from jax.typing import ArrayLike
 
 from advact_jax import _checks
 from advact_jax.functions.exponentials import elu
-from advact_jax.functions.features import antirectifier
+from advact_jax.functions.features import antirectifier, maxout
+from advact_jax.functions.grouping import group_sort
 from advact_jax.functions.rectifiers import leaky_relu, relu, thresholded_relu
 from advact_jax.functions.shrinkage import thresholded_linear
 from advact_jax.functions.softmax import softmax
@@ -20,6 +21,8 @@ from advact_jax.registry import Activation
 
 __all__ = [
     "ELU",
+    "GroupSort",
+    "Maxout",
     "Activation",
     "Antirectifier",
     "LeakyReLU",
@@ -242,3 +245,59 @@ class Antirectifier(_Layer):
 
     def __init__(self, axis: int = -1) -> None:
         self._fix(antirectifier, axis=_checks.integer("Antirectifier", "axis", axis))
+
+
+class Maxout(_Layer):
+    """The largest of each group of k features that lie side by side; see `advact_jax.maxout`.
+
+    `MaxoutDense` of `advact_jax.linen` and `advact_jax.nnx` has an affine map before it.
+
+    Args:
+      k: the size of a group; the axis becomes 1/k as long.
+      axis: the axis of the features.
+
+    Raises:
+      TypeError: if an argument is no int.
+
+    Example:
+      >>> from advact_jax import layers
+      >>> layers.Maxout(2)(jnp.array([[1.0, 5.0, 4.0, 3.0]]))
+      Array([[5., 4.]], dtype=float32)
+
+    References:
+      Goodfellow, Warde-Farley, Mirza, Courville & Bengio 2013, Maxout networks, arXiv:1302.4389.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, k: int, axis: int = -1) -> None:
+        k, axis = (_checks.integer("Maxout", key, v) for key, v in (("k", k), ("axis", axis)))
+        self._fix(maxout, k=k, axis=axis)
+
+
+class GroupSort(_Layer):
+    """Each group of features that lie side by side in order; see `advact_jax.group_sort`.
+
+    Args:
+      group_size: the size of a group; 2 is MaxMin. None for all features.
+      axis: the axis of the features.
+
+    Raises:
+      TypeError: if an argument is no int.
+
+    Example:
+      >>> from advact_jax import layers
+      >>> layers.GroupSort()(jnp.array([[1.0, 5.0, 4.0, 3.0]]))
+      Array([[1., 5., 3., 4.]], dtype=float32)
+
+    References:
+      Anil, Lucas & Grosse 2019, Sorting out Lipschitz function approximation, arXiv:1811.05381.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, group_size: int | None = 2, axis: int = -1) -> None:
+        if group_size is not None:
+            group_size = _checks.integer("GroupSort", "group_size", group_size)
+        axis = _checks.integer("GroupSort", "axis", axis)
+        self._fix(group_sort, group_size=group_size, axis=axis)

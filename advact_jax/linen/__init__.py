@@ -28,6 +28,14 @@ These take the same arguments:
 The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
 """
 
+from advact_jax.linen.adaptive import Derf as Derf
+from advact_jax.linen.adaptive import DyT as DyT
+from advact_jax.linen.adaptive import ModReLU as ModReLU
+from advact_jax.linen.adaptive import PolyNorm as PolyNorm
+from advact_jax.linen.adaptive import RReLU as RReLU
+from advact_jax.linen.conditioned import DynamicReLU as DynamicReLU
+from advact_jax.linen.conditioned import FReLU as FReLU
+from advact_jax.linen.conditioned import MetaACON as MetaACON
 from advact_jax.linen.configs import deserialize as deserialize
 from advact_jax.linen.configs import serialize as serialize
 from advact_jax.linen.core import ActivityRegularization as ActivityRegularization

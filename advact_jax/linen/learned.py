@@ -33,6 +33,8 @@ class _Learned(nn.Module, kw_only=True):
     sharding: tuple[str | None, ...] | None = None
 
     _function: ClassVar[Callable[..., Array]]
+    # Parameters of which there is one for the layer, whatever the axes.
+    _single: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         self.axis = _sharing.as_axes(self.axis)
@@ -71,7 +73,9 @@ class _Learned(nn.Module, kw_only=True):
         return f"{kind} {self.name!r}" if self.name else kind
 
     @nn.nowrap
-    def _shared(self) -> Sharing:
+    def _shared(self, key: str = "") -> Sharing:
+        if key in self._single:
+            return Sharing(self._label(), None)
         return Sharing(self._label(), self.axis, self.shared_axes)
 
     @nn.nowrap
@@ -112,23 +116,23 @@ class _Learned(nn.Module, kw_only=True):
           ValueError: if ``x`` has no such axes, or does not fit the parameters.
           TypeError: if ``x`` is not an array of real numbers.
         """
-        sharing, learned = self._shared(), self._learned()
-        x = _modules.as_input(sharing.layer, x, self.dtype)
-        shape = sharing.shape(x.shape)
+        label, learned = self._label(), self._learned()
+        x = _modules.as_input(label, x, self.dtype)
         parameters = {}
         for key, make in self._initializers(learned).items():
-            trailing = _modules.trailing(learned, key)
+            sharing, trailing = self._shared(key), _modules.trailing(learned, key)
+            shape = sharing.shape(x.shape)
             if self.has_variable("params", key):
                 held = nn.meta.unbox(self.get_variable("params", key))
                 sharing.check(key, jnp.shape(held), x.shape, trailing)
-            if self.sharding is not None:
-                _modules.check_sharding(sharing.layer, self.sharding, shape)
+            if self.sharding is not None and key not in self._single:
+                _modules.check_sharding(label, self.sharding, shape)
                 make = nn.with_partitioning(make, (*self.sharding, *(None for _ in trailing)))
             value = self.param(key, make, shape + trailing, self.param_dtype)
             losses.add_parameter_loss(self, key, learned.regularizers.get(key), value)
             parameters[key] = sharing.spread(value, x.ndim, len(trailing))
         y = learned.function(x, **learned.fixed, **parameters, **self._drawn())
-        return _masks.beside(y, _masks.checked(sharing.layer, mask, x.shape))
+        return _masks.beside(y, _masks.checked(label, mask, x.shape))
 
 
 @documented

@@ -32,6 +32,14 @@ tells their sizes:
 The parameters act in their own type: a float32 slope is not rounded for a bfloat16 input.
 """
 
+from advact_jax.nnx.adaptive import Derf as Derf
+from advact_jax.nnx.adaptive import DyT as DyT
+from advact_jax.nnx.adaptive import ModReLU as ModReLU
+from advact_jax.nnx.adaptive import PolyNorm as PolyNorm
+from advact_jax.nnx.adaptive import RReLU as RReLU
+from advact_jax.nnx.conditioned import DynamicReLU as DynamicReLU
+from advact_jax.nnx.conditioned import FReLU as FReLU
+from advact_jax.nnx.conditioned import MetaACON as MetaACON
 from advact_jax.nnx.configs import deserialize as deserialize
 from advact_jax.nnx.configs import serialize as serialize
 from advact_jax.nnx.core import ActivityRegularization as ActivityRegularization

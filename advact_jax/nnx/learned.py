@@ -60,6 +60,9 @@ class _Base(nnx.Module):
     penalty: losses.RegularizationLoss | None = _made()
     rngs: InitVar[nnx.Rngs | None] = None
 
+    # Parameters of which there is one for the layer, whatever the axes.
+    _single: ClassVar[tuple[str, ...]] = ()
+
     def _make(
         self,
         learned: _modules.Learned,
@@ -71,12 +74,13 @@ class _Base(nnx.Module):
         self.axis = _sharing.as_axes(self.axis)
         self.shared_axes = _sharing.as_axes(self.shared_axes)
         _modules.check_types(label, self.dtype, self.param_dtype)
-        shape = self._shared().shape_of_features(features)
         for name, given in learned.initial.items():
             trailing = _modules.trailing(learned, name)
+            sizes = None if name in self._single else features
+            shape = self._shared(name).shape_of_features(sizes)
             make = _modules.initializer(label, name, given, learned.function, _unbox)
             key = _key(label, name, rngs) if _modules.needs_key(given) else None
-            if self.sharding is not None:
+            if self.sharding is not None and name not in self._single:
                 _modules.check_sharding(label, self.sharding, shape)
                 make = nnx.with_partitioning(make, (*self.sharding, *(None for _ in trailing)))
             setattr(self, name, nnx.Param(make(key, shape + trailing, self.param_dtype)))
@@ -99,7 +103,9 @@ class _Base(nnx.Module):
         """Return the arguments of the function that are drawn anew in each call."""
         return {}
 
-    def _shared(self) -> Sharing:
+    def _shared(self, name: str = "") -> Sharing:
+        if name in self._single:
+            return Sharing(type(self).__name__, None)
         return Sharing(type(self).__name__, self.axis, self.shared_axes)
 
     @property
@@ -130,12 +136,12 @@ class _Base(nnx.Module):
           ValueError: if ``x`` has no such axes, or does not fit the parameters.
           TypeError: if ``x`` is not an array of real numbers.
         """
-        sharing = self._shared()
-        x = _modules.as_input(sharing.layer, x, self.dtype)
+        label = type(self).__name__
+        x = _modules.as_input(label, x, self.dtype)
         function, names, fixed, regularizers, _, tables = self._learned
         parameters = {}
         for name in names:
-            value = getattr(self, name)[...]
+            value, sharing = getattr(self, name)[...], self._shared(name)
             trailing = value.shape[-1:] if name in tables else ()
             sharing.check(name, value.shape, x.shape, trailing)
             parameters[name] = sharing.spread(value, x.ndim, len(trailing))
@@ -145,7 +151,7 @@ class _Base(nnx.Module):
                 for name, regularizer in regularizers
             )
         y = function(x, **dict(fixed), **parameters, **self._drawn())
-        return _masks.beside(y, _masks.checked(sharing.layer, mask, x.shape))
+        return _masks.beside(y, _masks.checked(label, mask, x.shape))
 
 
 @_layer

@@ -1,0 +1,471 @@
+"""Functions that scale a row by its own statistics."""
+
+from __future__ import annotations
+
+import functools
+import math
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from advact_jax import _checks, _rows
+from advact_jax import _numerics as num
+from advact_jax._declare import row_function
+from advact_jax._rows import Axes, Axis
+from advact_jax._rule import compute_dtype
+
+# -- statistics ---------------------------------------------------------------------------------
+
+
+class _Centred(NamedTuple):
+    """A row less its mean, divided by a power of two near its largest entry."""
+
+    unit: Array
+    scale: Array
+    infinite: Array
+
+
+def _most(x: Array) -> float:
+    return float(jnp.finfo(x.dtype).max)
+
+
+def _mean(x: Array, mask: Array | None, axes: Axes) -> Array:
+    x = x if mask is None else jnp.where(mask, x, 0)
+    return jnp.sum(x, axes, keepdims=True) / _rows.count(x, mask, axes)
+
+
+def _largest(x: Array, mask: Array | None, axes: Axes) -> Array:
+    """Return the largest size in each row, without a derivative; NaN if there is one."""
+    size = jnp.abs(lax.stop_gradient(x))
+    size = size if mask is None else jnp.where(mask, size, 0)
+    return jnp.max(size, axes, keepdims=True, initial=0)
+
+
+def _bounded(x: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
+    """Return rows with infinite entries as their limit: these as 1 or -1, all others as 0.
+
+    The derivative stays that of the entries.
+    """
+    infinite = _largest(x, mask, axes) == jnp.inf
+    ends = jnp.where(jnp.isinf(x), jnp.sign(x), x * 0)
+    ends = jnp.where(jnp.isnan(x), x, ends)
+    return jnp.where(infinite, num.moving_with(x, ends), x), infinite
+
+
+def _less(x: Array, mean: Array | None, mask: Array | None, axes: Axes) -> Array:
+    """Return the input less its mean, as exact as the distances from one entry are."""
+    if mean is not None:
+        return x - mean
+    counted = x if mask is None else jnp.where(mask, x, -jnp.inf)
+    anchor = jnp.max(counted, axes, keepdims=True, initial=-jnp.inf)
+    anchor = lax.stop_gradient(jnp.where(anchor == -jnp.inf, 0, anchor))
+    c = x - anchor
+    return c - _mean(c, mask, axes)
+
+
+def _centred(x: Array, mean: Array | None, mask: Array | None, axes: Axes, least: Any) -> _Centred:
+    """Centre and scale rows; ``least`` is a lower bound of the scale."""
+    if mean is None:
+        x, infinite = _bounded(x, mask, axes)
+        # Sums of the largest finite numbers overflow: down by a power of two.
+        least_down = 0.25 / 2 ** math.prod(x.shape[axis] for axis in axes).bit_length()
+        large = _largest(x, mask, axes) > _most(x) * least_down
+        down = jnp.where(large, least_down, 1.0).astype(x.dtype)
+        c = _less(x * down, None, mask, axes)
+    else:
+        down = jnp.asarray(1, x.dtype)
+        c, infinite = _bounded(x - mean, mask, axes)
+    scale = num.power_of_two(jnp.maximum(_largest(c, mask, axes), least))
+    # So far from the end that sums over what is scaled up again are finite.
+    scale = jnp.minimum(scale, 2.0 ** (900 if num.is_double(c) else 96))
+    return _Centred(c * (1 / scale) * (1 / down), scale, infinite)
+
+
+def _inverse_root(square: Array) -> Array:
+    """Return 1 / sqrt(square), 0 where it is 0."""
+    zero = square == 0
+    return jnp.where(zero, 0, 1 / jnp.sqrt(jnp.where(zero, 1, square)))
+
+
+# -- standardize --------------------------------------------------------------------------------
+
+_SIZE_NOTE = (
+    "The error is a few ulp of the row's standard deviation (or of epsilon's root): an entry near "
+    "the mean cancels."
+)
+
+
+def _standardize_reference(
+    mp: Any, row: Any, mean: Any = None, variance: Any = None, epsilon: Any = 1e-5
+) -> list[Any]:
+    mean = mp.fsum(row) / len(row) if mean is None else mp.mpf(mean)
+    if variance is None:
+        variance = mp.fsum(x * x for x in row) / len(row) - 2 * mean * mp.fsum(row) / len(row)
+        variance += mean * mean
+    return [(x - mean) / mp.sqrt(variance + mp.mpf(epsilon)) for x in row]
+
+
+@row_function(
+    given=({}, {"mean": 0.5}),
+    counted={"all": "row"},
+    reference=_standardize_reference,
+    tier="stable",
+    latex=r"\frac{x - \bar{x}}{\sqrt{\mathrm{var}(x) + \epsilon}}",
+    paper="Ioffe & Szegedy 2015, Batch normalization, arXiv:1502.03167; Ba, Kiros & Hinton 2016, "
+    "Layer normalization, arXiv:1607.06450",
+    names={"jax": "standardize", "flax": "standardize"},
+    notes={"float32": _SIZE_NOTE, "float16, bfloat16": _SIZE_NOTE},
+)
+def standardize(
+    x: ArrayLike,
+    axis: Axis = -1,
+    mean: ArrayLike | None = None,
+    variance: ArrayLike | None = None,
+    epsilon: ArrayLike = 1e-5,
+    where: ArrayLike | None = None,
+) -> Array:
+    r"""Input less its mean, divided by its standard deviation.
+
+    .. math:: f(x) = \frac{x - \bar{x}}{\sqrt{\mathrm{var}(x) + \epsilon}}
+
+    The variance is the mean of squared distances, which does not cancel as jax.nn's difference of
+    two squares does, and does not overflow. If a mean is given, the variance is that about it.
+
+    Rows with infinite entries have the limit: these are 1 and -1 and all others 0 before they are
+    standardized. A row of which ``where`` allows nothing gives zeros. Reverse mode keeps the
+    input, and what else is given.
+
+    Args:
+      x: input, real.
+      axis: the axis, the axes, or None for all of them.
+      mean: the mean; broadcasts against ``x``. None for that of ``x``.
+      variance: the variance; broadcasts against ``x``. None for that of ``x``.
+      epsilon: what is added to the variance, not negative.
+      where: which entries count for mean and variance, bool, broadcast against ``x``.
+
+    Returns:
+      An array of the dtype of ``x`` (integers are promoted to float).
+
+    Raises:
+      TypeError: if an argument isn't a real array or ``where`` isn't bool.
+      ValueError: if an axis is out of range or the shapes don't broadcast.
+
+    Example:
+      >>> x = jnp.array([10001.0, 10002.0, 10003.0])
+      >>> print(advact_jax.standardize(x))
+      [-1.2247356  0.         1.2247356]
+
+    References:
+      Ba, Kiros & Hinton 2016, "Layer normalization", arXiv:1607.06450.
+    """
+    others: dict[str, Any] = {"mean": mean, "variance": variance, "where": where}
+    x, axes, given = _rows.arguments("standardize", "x", x, axis, **others)
+    epsilon = _checks.real("standardize", "epsilon", epsilon)
+    wide = compute_dtype(x.dtype)
+
+    def whole(x: Array, mean: Any, variance: Any, epsilon: Array, mask: Array | None) -> Array:
+        x, epsilon = x.astype(wide), epsilon.astype(wide)
+        mean, variance = (None if v is None else v.astype(wide) for v in (mean, variance))
+        if mask is None:
+            return _standardized(x, mean, variance, epsilon, None, axes)
+        mask = jnp.broadcast_to(mask, x.shape)
+        # What does not count must not reach the derivatives of the others.
+        out = ~mask & ~jnp.isfinite(x)
+        y = _standardized(jnp.where(out, 0, x), mean, variance, epsilon, mask, axes)
+        return jnp.where(jnp.any(mask, axes, keepdims=True), jnp.where(out, x, y), 0)
+
+    y = jax.checkpoint(whole, prevent_cse=False)(
+        x, given["mean"], given["variance"], epsilon, given["where"]
+    )
+    return y.astype(x.dtype)
+
+
+def _standardized(
+    x: Array, mean: Any, variance: Any, epsilon: Array, mask: Array | None, axes: Axes
+) -> Array:
+    if variance is not None and mean is not None:
+        return (x - mean) * lax.rsqrt(variance + epsilon)
+    if variance is not None:
+        unit, scale, infinite = _centred(x, None, mask, axes, 0)
+        y = unit * (scale * lax.rsqrt(variance + epsilon))
+        ends = jnp.where(unit == 0, 0, unit * jnp.inf)
+        return jnp.where(infinite, num.moving_with(y, ends), y)
+    root = lax.stop_gradient(jnp.sqrt(epsilon))
+    unit, scale, infinite = _centred(x, mean, mask, axes, root)
+    scale = jnp.where(infinite, jnp.inf, scale)
+    # One factor after the other: the inverse squared may overflow.
+    square = _mean(unit * unit, mask, axes) + epsilon * (1 / scale) * (1 / scale)
+    y = unit * _inverse_root(square)
+    # Infinite entries do not move: what they would move falls as fast as they grow.
+    return jnp.where(infinite, lax.stop_gradient(y), y)
+
+
+# -- PolyNorm -----------------------------------------------------------------------------------
+
+
+def _poly_norm_reference(
+    mp: Any, row: Any, weights: Any = None, bias: Any = 0, epsilon: Any = 1e-6
+) -> list[Any]:
+    w = [mp.mpf(1) / 3] * 3 if weights is None else [mp.mpf(float(v)) for v in weights]
+    total = [mp.mpf(bias)] * len(row)
+    for weight, power in zip(w, (3, 2, 1), strict=True):
+        z = [x**power for x in row]
+        norm = mp.sqrt(mp.fsum(v * v for v in z) / len(row) + mp.mpf(epsilon))
+        total = [t + weight * v / norm for t, v in zip(total, z, strict=True)]
+    return total
+
+
+_TERM_NOTE = "The error is a few ulp of the largest of the four terms, which may cancel."
+
+
+@row_function(
+    static=("axis", "epsilon"),
+    given=({"weights": np.array([0.5, -0.25, 1.0], "float32"), "bias": 0.125},),
+    counted={"all": "row"},
+    reference=_poly_norm_reference,
+    tier="experimental",
+    latex=r"\sum_{i=1}^{3} w_{3-i} N(x^i) + b, \quad "
+    r"N(z) = \frac{z}{\sqrt{\mathrm{mean}(z^2) + \epsilon}}",
+    paper="Zhuo, Wang, Zeng, Li, Zhou & Ma 2024, Polynomial composition activations, "
+    "arXiv:2411.03884",
+    notes={"float32": _TERM_NOTE, "float16, bfloat16": _TERM_NOTE},
+)
+def poly_norm(
+    x: ArrayLike,
+    weights: ArrayLike | None = None,
+    bias: ArrayLike = 0.0,
+    axis: Axis = -1,
+    epsilon: float = 1e-6,
+) -> Array:
+    r"""Polynomial whose powers are normalised along an axis (PolyNorm of PolyCom).
+
+    .. math::
+      f(x) = w_0 N(x^3) + w_1 N(x^2) + w_2 N(x) + b, \quad
+      N(z) = \frac{z}{\sqrt{\mathrm{mean}(z^2) + \epsilon}}
+
+    The powers are those of x divided by a power of two near its largest entry, so that none
+    overflows. Rows with infinite entries have the limit, and a derivative of 0. Reverse mode keeps
+    the input, the weights and the bias.
+
+    Args:
+      x: input, real.
+      weights: w, for the third, second and first power, along their first axis; what follows
+        broadcasts against ``x``. None for 1/3 each, the paper's initial values.
+      bias: b; broadcasts against ``x``.
+      axis: the axis, the axes, or None for all of them.
+      epsilon: what is added to the mean of squares, not negative.
+
+    Returns:
+      An array of the dtype of ``x`` (integers are promoted to float).
+
+    Raises:
+      TypeError: if ``x`` isn't a real array or epsilon isn't a number.
+      ValueError: if an axis is out of range, epsilon is negative, there are not three weights or
+        the shapes don't broadcast.
+
+    Example:
+      >>> print(advact_jax.poly_norm(jnp.array([1e30, -1e30])))
+      [ 1.         -0.33333334]
+
+    References:
+      Zhuo, Wang, Zeng, Li, Zhou & Ma 2024, "Polynomial composition activations: unleashing the
+      dynamics of large language models", arXiv:2411.03884.
+    """
+    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float | np.number):
+        raise TypeError(
+            f"poly_norm: expected epsilon to be a number, got {_checks.describe(epsilon)}."
+        )
+    if not epsilon >= 0:
+        raise ValueError(f"poly_norm: expected epsilon to be 0 or more, got {epsilon!r}.")
+    w = _checks.real("poly_norm", "weights", np.full(3, 1 / 3) if weights is None else weights)
+    if w.ndim == 0 or w.shape[0] != 3:
+        raise ValueError(
+            "poly_norm: expected weights whose first axis has an entry for the third, the second "
+            f"and the first power, got shape {w.shape}."
+        )
+    x, axes, given = _rows.arguments("poly_norm", "x", x, axis, bias=bias)
+    if len(w.shape) > x.ndim + 1:
+        _checks.broadcast_shape("poly_norm", {"x": x.shape, "weights[i]": w.shape[1:]})
+    w = w.reshape(3, *(1,) * (x.ndim + 1 - w.ndim), *w.shape[1:])
+    if np.broadcast_shapes(w.shape[1:], x.shape) != x.shape:
+        raise ValueError(
+            "poly_norm: expected weights that broadcast to the shape of x, got weights of shape "
+            f"{w.shape} for an x of shape {x.shape}."
+        )
+
+    def whole(x: Array, w: Array, bias: Array) -> Array:
+        wide = compute_dtype(x.dtype)
+        w, total = w.astype(wide), bias.astype(wide)
+        for weight, power in zip(w, _powers(x.astype(wide), axes, float(epsilon)), strict=True):
+            total = total + weight * power
+        return total.astype(x.dtype)
+
+    return jax.checkpoint(whole, prevent_cse=False)(x, w, given["bias"])
+
+
+def _powers(x: Array, axes: Axes, epsilon: float) -> list[Array]:
+    """Return the third, second and first power, normalised."""
+    x, infinite = _bounded(x, None, axes)
+    scale = num.power_of_two(jnp.maximum(_largest(x, None, axes), epsilon ** (1 / 6)))
+    inverse = jnp.where(infinite, 0, 1 / scale)
+    unit = x * (1 / scale)
+    power, floor, found = jnp.ones_like(unit), jnp.asarray(epsilon, x.dtype), []
+    for _ in range(3):
+        power = power * unit
+        # One factor after the other: their product alone may overflow.
+        floor = floor * inverse * inverse
+        normalised = power * _inverse_root(_mean(power * power, None, axes) + floor)
+        found.append(jnp.where(infinite, lax.stop_gradient(normalised), normalised))
+    return found[::-1]
+
+
+# -- the largest of a normal row ----------------------------------------------------------------
+
+
+def _gaussian_topk_reference(mp: Any, row: Any, sparsity: float) -> list[Any]:
+    mean = mp.fsum(row) / len(row)
+    deviation = mp.sqrt(mp.fsum((x - mean) ** 2 for x in row) / len(row))
+    quantile = mp.sqrt(2) * mp.erfinv(2 * mp.mpf(sparsity) - 1)
+    return [max(x - mean - deviation * quantile, mp.mpf(0)) for x in row]
+
+
+@row_function(
+    static=("sparsity", "axis"),
+    given=({"sparsity": 0.9},),
+    counted={"all": "input"},
+    reference=_gaussian_topk_reference,
+    tier="experimental",
+    latex=r"\max(x - \bar{x} - \sigma_x \Phi^{-1}(p), 0)",
+    paper="You et al. 2025, Spark Transformer, arXiv:2506.06644",
+    notes={
+        "float32": "The error is a few ulp of the row's standard deviation or its largest entry.",
+        "float16, bfloat16": "The error is a few float32 ulp of the row's largest entry.",
+    },
+)
+def gaussian_topk(x: ArrayLike, sparsity: float, axis: Axis = -1) -> Array:
+    r"""Statistical top-k: what exceeds a quantile of the row, taken for normal.
+
+    .. math:: f(x) = \max(x - \bar{x} - \sigma_x \Phi^{-1}(p), 0)
+
+    Of a row of normal numbers a share p becomes 0. Mean and standard deviation (of the row itself,
+    without Bessel's correction, as in Gemma 3n) take part in the derivative, which is 0 where the
+    output is. A row of equal entries gives zeros. Rows with infinite entries have the limit.
+    Reverse mode keeps the input alone.
+
+    Args:
+      x: input, real.
+      sparsity: p, the share that becomes 0: a Python number between 0 and 1.
+      axis: the axis, the axes, or None for all of them.
+
+    Returns:
+      An array of the dtype of ``x`` (integers are promoted to float).
+
+    Raises:
+      TypeError: if ``x`` isn't a real array or the sparsity isn't a number.
+      ValueError: if an axis is out of range or the sparsity is not between 0 and 1.
+
+    Example:
+      >>> print(advact_jax.gaussian_topk(jnp.array([-1.0, 0.0, 1.0, 4.0]), 0.5))
+      [0. 0. 0. 3.]
+
+    References:
+      You et al. 2025, "Spark Transformer: reactivating sparsity in FFN and attention",
+      arXiv:2506.06644.
+    """
+    if isinstance(sparsity, bool) or not isinstance(sparsity, int | float | np.number):
+        raise TypeError(
+            "gaussian_topk: expected sparsity to be a Python number, got "
+            f"{_checks.describe(sparsity)}."
+        )
+    if not 0 < sparsity < 1:
+        raise ValueError(
+            f"gaussian_topk: expected sparsity between 0 and 1, got {sparsity!r}. Without "
+            "sparsity, leave the function out."
+        )
+    x, axes, _ = _rows.arguments("gaussian_topk", "x", x, axis)
+    quantile = NormalDist().inv_cdf(float(sparsity))
+
+    def whole(x: Array) -> Array:
+        unit, scale, infinite = _centred(x.astype(compute_dtype(x.dtype)), None, None, axes, 0)
+        square = _mean(unit * unit, None, axes)
+        flat = square == 0
+        deviation = jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, square)))
+        above = unit - quantile * deviation
+        y = jnp.where(infinite, num.moving_with(above * scale, above * jnp.inf), above * scale)
+        return jnp.where(above <= 0, 0, y).astype(x.dtype)
+
+    return jax.checkpoint(whole, prevent_cse=False)(x)
+
+
+# -- softmax times x ----------------------------------------------------------------------------
+
+
+def _solu_reference(mp: Any, row: Any) -> list[Any]:
+    total = mp.fsum(mp.exp(x) for x in row)
+    return [x * mp.exp(x) / total for x in row]
+
+
+@row_function(
+    reference=_solu_reference,
+    tier="experimental",
+    latex=r"x_i \frac{e^{x_i}}{\sum_j e^{x_j}}",
+    paper="Elhage et al. 2022, Softmax linear units, Transformer Circuits Thread",
+)
+def solu(x: ArrayLike, axis: Axis = -1) -> Array:
+    r"""Softmax linear unit: the input times its softmax.
+
+    .. math:: f(x)_i = x_i \frac{e^{x_i}}{\sum_j e^{x_j}}
+
+    The paper puts a layer norm after it, which is not part of this function. Where the softmax is 0
+    the result is 0. Reverse mode keeps the input alone.
+
+    Args:
+      x: input, real.
+      axis: the axis, the axes, or None for all of them.
+
+    Returns:
+      An array of the dtype of ``x`` (integers are promoted to float).
+
+    Raises:
+      TypeError: if ``x`` isn't a real array.
+      ValueError: if an axis is out of range.
+
+    Example:
+      >>> print(advact_jax.solu(jnp.array([2.0, 2.0, -jnp.inf])))
+      [1. 1. 0.]
+
+    References:
+      Elhage et al. 2022, "Softmax linear units", Transformer Circuits Thread.
+    """
+    x, axes, _ = _rows.arguments("solu", "x", x, axis)
+    return _solu(x, axes)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _solu(x: Array, axes: Axes) -> Array:
+    p = _rows.shares(x, None, axes)
+    return jnp.where(p == 0, 0, p * jnp.where(p == 0, 0, x.astype(p.dtype))).astype(x.dtype)
+
+
+@_solu.defjvp
+def _solu_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    def tangent_map(x: Array, t: Array) -> Array:
+        p = _rows.ratios(x, None, None, axes)
+        # An infinite entry has all of the mass: it moves as it is.
+        finite = jnp.where(jnp.isinf(x), 0, x.astype(p.dtype))
+        t = t.astype(p.dtype)
+        # From the largest entry's tangent, which else the sum would cancel where p is nearly 1.
+        largest = (x == jnp.max(x, axes, keepdims=True, initial=-jnp.inf)).astype(p.dtype)
+        share = largest / jnp.maximum(jnp.sum(largest, axes, keepdims=True), 1)
+        from_largest = t - jnp.sum(share * t, axes, keepdims=True)
+        moved = t + finite * (from_largest - jnp.sum(p * from_largest, axes, keepdims=True))
+        return (p * moved).astype(x.dtype)
+
+    return _solu(*primals, axes), jax.checkpoint(tangent_map, prevent_cse=False)(
+        *primals, *tangents
+    )
