@@ -171,7 +171,7 @@ _GPT_OSS = "OpenAI 2025, gpt-oss-120b & gpt-oss-20b model card, arXiv:2508.10925
     reference=_gates.of_row(_clamped_pair),
     latex=r"g\,\sigma(\alpha g)\,(\max(\min(u, L), -L) + b), \quad g = \min(x, L)",
     paper=_GPT_OSS,
-    given=({"limit": 2.0}, {"limit": 2.0, "alpha": 1.702, "offset": 1.0, "clamp": "after"}),
+    given=({"limit": 2.0}, {"limit": 2.0, "alpha": 1.5, "offset": 1.0, "clamp": "after"}),
 )
 def clamped_swiglu(
     x: ArrayLike,

@@ -70,11 +70,16 @@ def sigmoid_unit(x: ArrayLike, up: ArrayLike) -> Array:
     return _gate(jnp.asarray(x), jnp.asarray(up), None)
 
 
+def _rounded(z: Any) -> Array:
+    """Return z with all digits of one number; its head alone has half of them."""
+    return z.value if isinstance(z, num.Wide) else z
+
+
 def silu_slope_times(x: Array, up: Array, beta: Any) -> Array:
     """Return silu'(x) · up."""
     z = num.product(beta, x)
     near = _gates.times(silu.spec.dx(x, beta=beta), up)  # type: ignore[attr-defined]
-    beyond = _beyond(z, up, near, 1 + num.lead(z))
+    beyond = _beyond(z, up, near, 1 + _rounded(z))
     return _gates.unless_nan(up, jnp.where(num.lead(z) > 0, near, beyond))
 
 
@@ -82,7 +87,7 @@ def silu_curvature_times(x: Array, up: Array, beta: Any) -> Array:
     """Return silu''(x) · up."""
     z = num.product(beta, x)
     near = _gates.times(silu.spec.dxx(x, beta=beta), up)  # type: ignore[attr-defined]
-    return _gates.unless_nan(up, _beyond(z, up, near, beta * (2 - jnp.abs(num.lead(z)))))
+    return _gates.unless_nan(up, _beyond(z, up, near, beta * (2 - jnp.abs(_rounded(z)))))
 
 
 def silu_by_beta_times(x: Array, up: Array, beta: Any) -> Array:

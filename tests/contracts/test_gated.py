@@ -134,7 +134,7 @@ def test_situ_is_accurate_but_for_its_notes(up: float) -> None:
     testing.check_nan(case, "float32")
     reference: Any = case.spec.reference
     with mpmath.workdps(60):
-        for v in (-700.0, -1.5, 1e-30, 0.3, 40.0):
+        for v in (-600.0, -1.5, 1e-30, 0.3, 40.0):
             with jax.enable_x64(True):
                 result = float(case(jnp.float64(v)))
             exact: Any = reference(mpmath.mp, mpmath.mpf(v), mpmath.mpf(up))
@@ -145,7 +145,7 @@ def test_situ_is_accurate_but_for_its_notes(up: float) -> None:
 def test_16_bit_pairs_are_rounded_once(name: str) -> None:
     rng = np.random.default_rng(3)
     for dtype in ("bfloat16", "float16"):
-        bits = rng.integers(0, 2**16, (2, 40_000)).astype(np.uint16).view(jnp.dtype(dtype))
+        bits = rng.choice(accuracy.every_input(jnp.dtype(dtype)), (2, 40_000))
         near = rng.normal(0, 3, (2, 40_000)).astype(jnp.dtype(dtype))
         g, u = np.concatenate([bits, near], 1)
         found = jax.jit(slopes(pair(name)))(jnp.asarray(g), jnp.asarray(u))
