@@ -2,7 +2,14 @@
 
 from advact_jax._declare import activation as activation
 from advact_jax._spec import Parameter as Parameter
+from advact_jax.functions.attention import entropy as entropy
+from advact_jax.functions.attention import gumbel_softmax as gumbel_softmax
+from advact_jax.functions.attention import softmax2d as softmax2d
+from advact_jax.functions.attention import softmax_one as softmax_one
+from advact_jax.functions.attention import softmax_with_sink as softmax_with_sink
+from advact_jax.functions.attention import softpick as softpick
 from advact_jax.functions.capped import situ_glu as situ_glu
+from advact_jax.functions.caps import softcap as softcap
 from advact_jax.functions.clamped import clamped_swiglu as clamped_swiglu
 from advact_jax.functions.clamped import swiglu_deepseek_v4 as swiglu_deepseek_v4
 from advact_jax.functions.clamped import swiglu_gpt_oss as swiglu_gpt_oss
@@ -75,6 +82,9 @@ from advact_jax.functions.sigmoids import soft_sign as soft_sign
 from advact_jax.functions.sigmoids import softsign as softsign
 from advact_jax.functions.sigmoids import sparse_sigmoid as sparse_sigmoid
 from advact_jax.functions.sigmoids import tanh as tanh
+from advact_jax.functions.simplex import entmax as entmax
+from advact_jax.functions.simplex import entmax15 as entmax15
+from advact_jax.functions.simplex import sparsemax as sparsemax
 from advact_jax.functions.softmax import hardmax as hardmax
 from advact_jax.functions.softmax import log_softmax as log_softmax
 from advact_jax.functions.softmax import logmeanexp as logmeanexp

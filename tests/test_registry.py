@@ -31,7 +31,7 @@ REQUIRING = [
 ]
 TABLES = [n for n, f in catalog.along_axis().items() if f.spec.parameters]  # type: ignore[attr-defined]
 # Functions of several arrays, which no value can hold.
-GIVEN_ARRAYS = ("modrelu", "funnel_relu", "dynamic_relu")
+GIVEN_ARRAYS = ("modrelu", "funnel_relu", "dynamic_relu", "poly_norm", "softmax_with_sink")
 # What functions along an axis must be told.
 REQUIRED: dict[str, dict[str, Any]] = {"maxout": {"k": 2}, "gaussian_topk": {"sparsity": 0.5}}
 
