@@ -50,6 +50,13 @@ from advact_jax.linen.learned import ParametricSoftplus as ParametricSoftplus
 from advact_jax.linen.learned import PReLU as PReLU
 from advact_jax.linen.learned import Swish as Swish
 from advact_jax.linen.losses import regularization_loss as regularization_loss
+from advact_jax.linen.parametric import PELU as PELU
+from advact_jax.linen.parametric import TLU as TLU
+from advact_jax.linen.parametric import XIELU as XIELU
+from advact_jax.linen.parametric import Snake as Snake
+from advact_jax.linen.parametric import SnakeBeta as SnakeBeta
+from advact_jax.linen.parametric import SReLU as SReLU
+from advact_jax.linen.parametric import StarReLU as StarReLU
 from advact_jax.linen.tables import APL as APL
 from advact_jax.linen.tables import PWLU as PWLU
 from advact_jax.linen.tables import BSpline as BSpline

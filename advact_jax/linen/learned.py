@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -63,6 +64,20 @@ class _Learned(nn.Module, kw_only=True):
         return learned
 
     @nn.nowrap
+    def _kept(self, key: str, coefficient: Array) -> Array:
+        """Return what is kept for a coefficient, which is learned in its place."""
+        return coefficient
+
+    @nn.nowrap
+    def _coefficients(self, kept: dict[str, Array]) -> dict[str, Array]:
+        """Return the coefficients from what is kept."""
+        return kept
+
+    @nn.nowrap
+    def _initial(self, key: str, make: _modules.Initializer, *arguments: Any) -> Any:
+        return self._kept(key, make(*arguments))
+
+    @nn.nowrap
     def _drawn(self) -> dict[str, Any]:
         """Return the arguments of the function that are drawn anew in each call."""
         return {}
@@ -121,6 +136,7 @@ class _Learned(nn.Module, kw_only=True):
         parameters = {}
         for key, make in self._initializers(learned).items():
             sharing, trailing = self._shared(key), _modules.trailing(learned, key)
+            make = functools.partial(self._initial, key, make)
             shape = sharing.shape(x.shape)
             if self.has_variable("params", key):
                 held = nn.meta.unbox(self.get_variable("params", key))
@@ -131,7 +147,8 @@ class _Learned(nn.Module, kw_only=True):
             value = self.param(key, make, shape + trailing, self.param_dtype)
             losses.add_parameter_loss(self, key, learned.regularizers.get(key), value)
             parameters[key] = sharing.spread(value, x.ndim, len(trailing))
-        y = learned.function(x, **learned.fixed, **parameters, **self._drawn())
+        given = {**learned.fixed, **self._coefficients(parameters), **self._drawn()}
+        y = learned.function(x, **given)
         return _masks.beside(y, _masks.checked(label, mask, x.shape))
 
 

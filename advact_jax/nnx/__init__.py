@@ -55,6 +55,13 @@ from advact_jax.nnx.learned import PReLU as PReLU
 from advact_jax.nnx.learned import Swish as Swish
 from advact_jax.nnx.losses import RegularizationLoss as RegularizationLoss
 from advact_jax.nnx.losses import regularization_loss as regularization_loss
+from advact_jax.nnx.parametric import PELU as PELU
+from advact_jax.nnx.parametric import TLU as TLU
+from advact_jax.nnx.parametric import XIELU as XIELU
+from advact_jax.nnx.parametric import Snake as Snake
+from advact_jax.nnx.parametric import SnakeBeta as SnakeBeta
+from advact_jax.nnx.parametric import SReLU as SReLU
+from advact_jax.nnx.parametric import StarReLU as StarReLU
 from advact_jax.nnx.tables import APL as APL
 from advact_jax.nnx.tables import PWLU as PWLU
 from advact_jax.nnx.tables import BSpline as BSpline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar
@@ -79,6 +80,7 @@ class _Base(nnx.Module):
             sizes = None if name in self._single else features
             shape = self._shared(name).shape_of_features(sizes)
             make = _modules.initializer(label, name, given, learned.function, _unbox)
+            make = functools.partial(self._initial, name, make)
             key = _key(label, name, rngs) if _modules.needs_key(given) else None
             if self.sharding is not None and name not in self._single:
                 _modules.check_sharding(label, self.sharding, shape)
@@ -98,6 +100,17 @@ class _Base(nnx.Module):
     def _completed(self, label: str, learned: _modules.Learned) -> _modules.Learned:
         """Return what the layer learns, with what follows from fields of its own."""
         return learned
+
+    def _kept(self, key: str, coefficient: Array) -> Array:
+        """Return what is kept for a coefficient, which is learned in its place."""
+        return coefficient
+
+    def _coefficients(self, kept: dict[str, Array]) -> dict[str, Array]:
+        """Return the coefficients from what is kept."""
+        return kept
+
+    def _initial(self, name: str, make: _modules.Initializer, *arguments: Any) -> Any:
+        return self._kept(name, make(*arguments))
 
     def _drawn(self) -> dict[str, Any]:
         """Return the arguments of the function that are drawn anew in each call."""
@@ -150,7 +163,7 @@ class _Base(nnx.Module):
                 losses.parameter_penalty(self, name, regularizer, getattr(self, name)[...])
                 for name, regularizer in regularizers
             )
-        y = function(x, **dict(fixed), **parameters, **self._drawn())
+        y = function(x, **{**dict(fixed), **self._coefficients(parameters), **self._drawn()})
         return _masks.beside(y, _masks.checked(label, mask, x.shape))
 
 
