@@ -17,6 +17,13 @@ from advact_jax.functions.clamped import swiglu_step as swiglu_step
 from advact_jax.functions.complex_valued import modrelu as modrelu
 from advact_jax.functions.conditioned import dynamic_relu as dynamic_relu
 from advact_jax.functions.conditioned import funnel_relu as funnel_relu
+from advact_jax.functions.expanded import xatlu as xatlu
+from advact_jax.functions.expanded import xgelu as xgelu
+from advact_jax.functions.expanded import xsilu as xsilu
+from advact_jax.functions.exponential_gates import golu as golu
+from advact_jax.functions.exponential_gates import lisht as lisht
+from advact_jax.functions.exponential_gates import serf as serf
+from advact_jax.functions.exponential_gates import telu as telu
 from advact_jax.functions.exponentials import celu as celu
 from advact_jax.functions.exponentials import elu as elu
 from advact_jax.functions.exponentials import exponential as exponential
@@ -30,6 +37,15 @@ from advact_jax.functions.gated import geglu as geglu
 from advact_jax.functions.gated import glu as glu
 from advact_jax.functions.gated import reglu as reglu
 from advact_jax.functions.gated import swiglu as swiglu
+from advact_jax.functions.gates import acon_c as acon_c
+from advact_jax.functions.gates import b_silu as b_silu
+from advact_jax.functions.gates import elish as elish
+from advact_jax.functions.gates import hard_elish as hard_elish
+from advact_jax.functions.gates import quick_gelu as quick_gelu
+from advact_jax.functions.gaussian import clipped_gelu as clipped_gelu
+from advact_jax.functions.gaussian import erf as erf
+from advact_jax.functions.gaussian import laplace as laplace
+from advact_jax.functions.gaussian import smu as smu
 from advact_jax.functions.grouping import group_sort as group_sort
 from advact_jax.functions.integrals import xielu as xielu
 from advact_jax.functions.linear import identity as identity
@@ -77,6 +93,7 @@ from advact_jax.functions.shrinkage import tanh_shrink as tanh_shrink
 from advact_jax.functions.shrinkage import thresholded_linear as thresholded_linear
 from advact_jax.functions.sigmoids import hard_sigmoid as hard_sigmoid
 from advact_jax.functions.sigmoids import hard_tanh as hard_tanh
+from advact_jax.functions.sigmoids import scaled_tanh as scaled_tanh
 from advact_jax.functions.sigmoids import sigmoid as sigmoid
 from advact_jax.functions.sigmoids import soft_sign as soft_sign
 from advact_jax.functions.sigmoids import softsign as softsign
@@ -85,6 +102,8 @@ from advact_jax.functions.sigmoids import tanh as tanh
 from advact_jax.functions.simplex import entmax as entmax
 from advact_jax.functions.simplex import entmax15 as entmax15
 from advact_jax.functions.simplex import sparsemax as sparsemax
+from advact_jax.functions.soft_clamps import softclamp_gelu as softclamp_gelu
+from advact_jax.functions.soft_clamps import softclamp_silu as softclamp_silu
 from advact_jax.functions.softmax import hardmax as hardmax
 from advact_jax.functions.softmax import log_softmax as log_softmax
 from advact_jax.functions.softmax import logmeanexp as logmeanexp
@@ -95,6 +114,7 @@ from advact_jax.functions.softplus import log_sigmoid as log_sigmoid
 from advact_jax.functions.softplus import parametric_softplus as parametric_softplus
 from advact_jax.functions.softplus import softplus as softplus
 from advact_jax.functions.softplus import sparse_plus as sparse_plus
+from advact_jax.functions.softplus import sqrtsoftplus as sqrtsoftplus
 from advact_jax.functions.softplus import squareplus as squareplus
 from advact_jax.functions.spline import bspline as bspline
 from advact_jax.functions.spline import fit_bspline as fit_bspline

@@ -285,12 +285,18 @@ class Power(NamedTuple):
 
 def _reduced(top: Array, rest: Array | float, raised: int) -> tuple[Array, Array]:
     """Return exp(t) - 1 and 2^(n + raised), where top + rest = n log 2 + t."""
+    leading, left_out, power = reduced(top, raised)
+    t = leading - left_out + rest
+    series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
+    return t + t * t * series, power
+
+
+def reduced(top: Array, raised: int) -> tuple[Array, Array, Array]:
+    """Return a, b and 2^(n + raised), where top = n log 2 + (a - b) and a is exact."""
     count, power = _whole(top * (1 / math.log(2)), raised)
     # The leading part of log 2 is short, so that its product with the count is exact.
     high, low = pick(top, _LOG2_SINGLE, _LOG2_DOUBLE)
-    t = (top - count * high) - count * low + rest
-    series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
-    return t + t * t * series, power
+    return top - count * high, count * low, power
 
 
 def _whole(x: Array, raised: int) -> tuple[Array, Array]:
@@ -457,21 +463,34 @@ class Normal(NamedTuple):
     ratio: Array
 
 
-def normal(below: Array) -> Normal:
+def normal(below: Array | Wide) -> Normal:
     """Return -a, cut where exp(-a²/2) is 0, exp(-a²/2) and Mills' ratio (1 - Phi(a)) exp(a²/2)."""
-    below = jnp.maximum(below, pick(below, -14.375, -38.5))
+    below, more = _with_rest(below)
     a = jnp.abs(below)
     moved = a + opaque(fits.MILLS, a)
     t = used_often((moved - 2 * fits.MILLS) / moved)
     ratio = polynomial(t, pick(a, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
     if not is_narrow():
         # What rounding the sum has lost, times the derivative.
-        ratio = ratio + (a - (moved - opaque(fits.MILLS, a))) * (a * ratio - DENSITY)
-    return Normal(below, _bell(a).tail, ratio)
+        ratio = ratio + ((a - (moved - opaque(fits.MILLS, a))) - more) * (a * ratio - DENSITY)
+    return Normal(below, _bell(a, more).tail, ratio)
 
 
-def _bell(a: Array) -> Power:
-    """Return exp(-a²/2)."""
+def _with_rest(below: Array | Wide) -> tuple[Array, Array | float]:
+    """Return -a, cut where exp(-a²/2) is 0, and what is left of its rounding."""
+    plain = below.value if isinstance(below, Wide) else below
+    least = pick(plain, -14.375, -38.5)
+    cut = jnp.maximum(plain, least)
+    if is_narrow() or not isinstance(below, Wide):
+        return cut, 0.0
+    return cut, jnp.where(plain > least, (below.head - plain) + below.tail, 0.0)
+
+
+_SCALE_LOST = -1.0177636870465517e-17  # -1 / (2 log 2) less its double
+
+
+def _bell(a: Array, less: Array | float = 0.0) -> Power:
+    """Return exp(-b²/2) for b = a - less."""
     scale = -0.5 / math.log(2)
     near = scale * (a * a)
     if is_narrow():
@@ -480,5 +499,7 @@ def _bell(a: Array) -> Power:
     leading = unit * round(scale / unit)
     h = on_grid(a, step)
     square = h * h
-    rest = (scale - leading) * square + scale * ((a - h) * (a + h))
+    rest = ((scale - leading) + _SCALE_LOST) * square + scale * ((a - h) * (a + h))
+    if not _is_nothing(less):
+        rest = rest - 2 * scale * a * less
     return Power.of(leading * square, rest, near)

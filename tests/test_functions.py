@@ -202,7 +202,7 @@ LAYERS = [
     {"_checks", "_coefficients"},
     {"constraints", "regularizers", "_masks"},
     {"_numerics", "_spec"},
-    {"_rule", "_angles"},
+    {"_rule", "_angles", "_smooth"},
     {"_declare", "_rows", "_tables"},
     {"_gates", "_thresholds"},
     {"_simplex"},

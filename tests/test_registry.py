@@ -63,7 +63,7 @@ TRAPS: list[tuple[str, str | None, dict[str, float]]] = [
     ("gelu_new", "huggingface", {}),
     ("gelu_pytorch_tanh", "huggingface", {}),
     ("Gelu", "onnx", {"approximate": False}),
-    ("quick_gelu", "huggingface", {"beta": 1.702}),
+    ("quick_gelu", "huggingface", {}),
     ("leaky_relu", "jax", {}),
     ("leaky_relu", "keras", {"negative_slope": 0.2}),
     ("LeakyReLU", "keras", {"negative_slope": 0.3}),

@@ -11,41 +11,15 @@ from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
 from advact_jax import _numerics as num
+from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
 
 # -- x · sigmoid(z(x)) ---------------------------------------------------------------------------
 
 
-def _gated_slope(z: Any, rise: num.Wide) -> Array:
-    """Return the derivative of x · sigmoid(z), where rise = x · z'."""
-    e, right, _ = num.gate(z)
-    # Sums are ordered so that what cancels at the zero of the slope is exact.
-    left = (1 + rise.head) + (rise.tail + e.value)
-    low = e.times(jnp.where(right, 1 + rise.value, left))
-    return jnp.where(right, 1 + low, low) / num.one_plus_squared(e.value)
-
-
-def _gated_curvature(z: Any, twice: Array, bend: Array) -> Array:
-    """Return sigmoid'(z) · (twice + bend · (1 - 2 sigmoid(z))), the second derivative."""
-    e, right, z = num.gate(z)
-    part = num.one_minus_decay(z) / (1 + e.value)
-    falling = jnp.where(right, part, -part)
-    return e.times((twice - bend * falling) / num.one_plus_squared(e.value))
-
-
-def _silu_slope(x: Array, beta: Any) -> Array:
-    z = num.product(beta, x)
-    plain = _gated_slope(z, z)
-    return num.near_root(z, fits.SILU_SLOPE_SINGLE, fits.SILU_SLOPE_DOUBLE, plain)
-
-
 def _silu_curvature(x: Array, beta: Any) -> Array:
-    z = num.product(beta, x)
-    plain = _gated_curvature(z, jnp.full_like(x, 2), beta * x)
-    return beta * num.near_root(
-        num.size(z), fits.SILU_CURVATURE_SINGLE, fits.SILU_CURVATURE_DOUBLE, plain
-    )
+    return beta * smooth.silu_curvature(num.product(beta, x))
 
 
 def _silu_by_beta(x: Array, beta: Any) -> Array:
@@ -56,7 +30,7 @@ def _silu_by_beta(x: Array, beta: Any) -> Array:
     parameters={
         "beta": Parameter(partial=_silu_by_beta, initial=1.0, learned=True, samples=(0.3, 1.702))
     },
-    dx=_silu_slope,
+    dx=lambda x, beta: smooth.silu_slope(num.product(beta, x)),
     dxx=_silu_curvature,
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
@@ -70,7 +44,7 @@ def _silu_by_beta(x: Array, beta: Any) -> Array:
         "flax": ["silu", "swish"],
         "keras": ["silu", "swish"],
         "torch": ["silu", "SiLU"],
-        "huggingface": ["silu", "swish", ("quick_gelu", {"beta": 1.702})],
+        "huggingface": ["silu", "swish"],
         "onnx": ("Swish", {}, {"alpha": "beta"}),
     },
 )  # fmt: skip
@@ -218,15 +192,12 @@ def _tanh_slope(x: Array) -> Array:
 def _gelu_slope(x: Array, approximate: bool) -> Array:
     if approximate:
         return _tanh_slope(x)
-    below, density, ratio = num.normal(-jnp.abs(x))
-    slope = density.times_bounded(ratio + num.DENSITY * below)
-    plain = jnp.where(x >= 0, 1 - slope, slope)
-    return num.near_root(x, fits.GELU_SLOPE_SINGLE, fits.GELU_SLOPE_DOUBLE, plain)
+    return smooth.gelu_slope(x)
 
 
 def _gelu_curvature(x: Array, approximate: bool) -> Array:
-    x = jnp.clip(x, -1e4, 1e4)
     if approximate:
+        x = smooth.limited(x)
         below = _bounded(x)
         bounded = num.with_sign_of(x, below)
         square = _SLOPE[0] * bounded * bounded
@@ -234,11 +205,11 @@ def _gelu_curvature(x: Array, approximate: bool) -> Array:
         twice = 2 * slope + 2 * square
         z = math.log(2) * _cubic(below, _LINEAR_BITS, _CUBIC_BITS)
         gate = num.Gate(_tanh_gate(below, far=False).tail, x >= 0, z)
-        plain = _gated_curvature(gate, twice, bounded * slope * slope)
+        plain = smooth.gated_curvature(gate, twice, bounded * slope * slope)
         return num.near_root(
             jnp.abs(x), fits.GELU_TANH_CURVATURE_SINGLE, fits.GELU_TANH_CURVATURE_DOUBLE, plain
         )
-    return num.normal(-jnp.abs(x)).density.times_bounded(num.DENSITY * (2 - x * x))
+    return smooth.gelu_curvature(x)
 
 
 def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:
@@ -290,10 +261,7 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
     x = jnp.asarray(x)
     if approximate:
         return _tanh_value(x)
-    left = jnp.signbit(x)
-    below, density, ratio = num.normal(-jnp.abs(x))
-    share = jnp.where(left, density.raised * ratio, 1 - density.value * ratio)
-    return density.lowered_where(left, jnp.where(left, below, x) * share)
+    return smooth.gelu_value(x)
 
 
 # -- mish ----------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _numerics as num
+from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
 
@@ -90,6 +93,65 @@ def tanh(x: ArrayLike) -> Array:
       Array([-0.761,  0.        ,  0.761], dtype=float32)
     """
     return num.tanh(jnp.asarray(x))
+
+
+def _scaled_tanh(x: Array, alpha: Any, beta: Any) -> Array:
+    z = beta * x
+    # beta · x may be too small to be a normal number where the result is not.
+    return jnp.where(jnp.abs(z) < 2.0**-30, (alpha * beta) * x, alpha * num.tanh(z))
+
+
+def _scaled_argument(x: Array, beta: Any) -> num.Wide:
+    """Return 2 · beta · x, where a number such as 2/3 is the fraction that it stands for."""
+    if isinstance(beta, int | float):
+        short = Fraction(beta).limit_denominator(10_000)
+        lost = float(short - Fraction(beta)) if float(short) == beta else 0.0
+        beta = smooth.constant(float(beta), lost, x)
+    return smooth.scaled(beta, 2 * x)
+
+
+def _scaled_tanh_by_beta(x: Array, alpha: Any, beta: Any) -> Array:
+    return num.logistic_slope_times(4 * alpha * x, _scaled_argument(x, beta))
+
+
+@activation(
+    parameters={
+        "alpha": Parameter(partial=lambda x, alpha, beta: num.tanh(beta * x), samples=(1.0,)),
+        "beta": Parameter(partial=_scaled_tanh_by_beta, samples=(1.5,)),
+    },
+    dx=lambda x, alpha, beta: num.logistic_slope_times(
+        4 * alpha * beta + 0 * jnp.clip(x, -1, 1), _scaled_argument(x, beta)
+    ),
+    dxx=lambda x, alpha, beta: num.logistic_curvature_times(
+        8 * alpha * beta * beta, _scaled_argument(x, beta)
+    ),
+    limits=lambda alpha, beta: (-alpha * math.copysign(1, beta), alpha * math.copysign(1, beta)),
+    slope_limits=(0.0, 0.0),
+    reference=lambda mp, x, alpha, beta: alpha * mp.sinh(beta * x) / mp.cosh(beta * x),
+    tier="stable",
+    latex=r"\alpha \tanh(\beta x)",
+    paper="LeCun, Bottou, Orr & Müller 1998, Efficient backprop",
+    names={"onnx": "ScaledTanh"},
+)
+def scaled_tanh(x: ArrayLike, alpha: ArrayLike = 1.7159, beta: ArrayLike = 2 / 3) -> Array:
+    r"""Scaled hyperbolic tangent: :math:`\alpha \tanh(\beta x)`.
+
+    The defaults are LeCun's, with which the value at 1 is 1. ONNX has this function as an
+    activation of its recurrent operators, without a default.
+
+    Args:
+      x: an array of any shape.
+      alpha: scale of the output; broadcasts against ``x``.
+      beta: scale of the input; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.scaled_tanh(jnp.array([-1.0, 0.0, 1.0]))
+      Array([-1.000,  0.       ,  1.000], dtype=float32)
+    """
+    return _scaled_tanh(jnp.asarray(x), alpha, beta)
 
 
 def _ratio(a: Any, slope: Any, x: Array) -> num.Wide:

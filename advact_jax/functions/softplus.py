@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from advact_jax import _coefficients as fits
 from advact_jax import _numerics as num
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
@@ -160,6 +161,59 @@ def log_sigmoid(x: ArrayLike) -> Array:
     """
     x = jnp.asarray(x)
     return jnp.minimum(x, 0) - num.softplus_tail(1.0, x)
+
+
+def _sqrtsoftplus_parts(x: Array) -> tuple[Array, num.Tail, Array]:
+    """Return exp(-abs(x)), exp(min(x, 0) / 2) and what softplus(x) is times exp(min(x, 0))."""
+    e = num.decay(x).value
+    near = num.log1p_share(e)
+    return e, num.tail(0.5 * jnp.minimum(x, 0)), jnp.where(x > 0, x + e * near, near)
+
+
+def _sqrtsoftplus_slope(x: Array) -> Array:
+    e, half, inside = _sqrtsoftplus_parts(x)
+    return half.times_bounded(0.5 / ((1 + e) * jnp.sqrt(inside)))
+
+
+def _sqrtsoftplus_curvature(x: Array) -> Array:
+    e, half, inside = _sqrtsoftplus_parts(x)
+    left = half.times_bounded((inside - 0.5) / inside)
+    plain = jnp.where(x > 0, e - 0.5 / inside, left) / (
+        2 * jnp.sqrt(inside) * num.one_plus_squared(e)
+    )
+    return num.near_root(
+        x, fits.SQRTSOFTPLUS_CURVATURE_SINGLE, fits.SQRTSOFTPLUS_CURVATURE_DOUBLE, plain
+    )
+
+
+@activation(
+    dx=_sqrtsoftplus_slope,
+    dxx=_sqrtsoftplus_curvature,
+    limits=(0.0, math.inf),
+    slope_limits=(0.0, 0.0),
+    reference=lambda mp, x: mp.sqrt(mp.log1p(mp.exp(x))),
+    latex=r"\sqrt{\log(1 + e^x)}",
+    paper="DeepSeek-AI 2026, DeepSeek-V4, arXiv:2606.19348",
+    names={"huggingface": "sqrtsoftplus"},
+)
+def sqrtsoftplus(x: ArrayLike) -> Array:
+    r"""Square root of softplus: :math:`\sqrt{\log(1 + e^x)}`, a gate of expert routers.
+
+    On the left it is computed from :math:`e^{x/2}`, and so is right until it underflows itself.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.sqrtsoftplus(jnp.array([-1.0, 0.0, 100.0]))
+      Array([ 0.560,  0.833, 10.        ], dtype=float32)
+    """
+    _, half, inside = _sqrtsoftplus_parts(jnp.asarray(x))
+    root = jnp.sqrt(inside)
+    return jnp.where(jnp.asarray(x) > 0, root, half.times_bounded(root))
 
 
 # With a = abs(x) and r = sqrt(a² + b): squareplus(x) = max(x, 0) + (b / 2) / (r + a), which neither

@@ -29,6 +29,10 @@ def _exp(t: Any) -> Any:
     return (mp.exp(t) - 1 - t) / t**2 if t else mp.mpf(1) / 2
 
 
+def _exp_cube(t: Any) -> Any:
+    return (mp.exp(t) - 1 - t - t**2 / 2) / t**3 if t else mp.mpf(1) / 6
+
+
 def _exp2(t: Any) -> Any:
     return (mp.mpf(2) ** t - 1) / t if t else mp.log(2)
 
@@ -36,6 +40,26 @@ def _exp2(t: Any) -> Any:
 def _exp2_even(t: Any) -> Any:
     x = mp.sqrt(t)
     return x * mp.coth(x * mp.log(2) / 2) if t else 2 / mp.log(2)
+
+
+def _erf(t: Any) -> Any:
+    x = mp.sqrt(t)
+    return mp.erf(x) / x if t else 2 / mp.sqrt(mp.pi)
+
+
+def _atan(t: Any) -> Any:
+    x = mp.sqrt(t)
+    return mp.atan(x) / x if t else mp.mpf(1)
+
+
+def _atlu(t: Any) -> Any:
+    x = mp.sqrt(t)
+    return (mp.atan(x) - x / (1 + t)) / (mp.pi * x**3) if t else 2 / (3 * mp.pi)
+
+
+def _atlu_near(t: Any) -> Any:
+    x = t + mp.mpf(1.0625)
+    return (mp.atan(1 / x) - x / (1 + x * x)) / mp.pi
 
 
 def _log1p(t: Any) -> Any:
@@ -50,6 +74,11 @@ def _tanh_shrink(t: Any) -> Any:
 def _tanh_square(t: Any) -> Any:
     x = mp.sqrt(t)
     return mp.tanh(x) ** 2 / t if t else mp.mpf(1)
+
+
+def _tanh_lag(t: Any) -> Any:
+    x = mp.sqrt(t)
+    return (mp.tanh(x) - x * mp.sech(x) ** 2) / x**3 if t else mp.mpf(2) / 3
 
 
 MILLS = 4.9375  # c below: the leading coefficients are then nearly float32 numbers.
@@ -70,6 +99,9 @@ def _celu_slope(t: Any) -> Any:
 
 FITS = {
     "EXP": Fit("(exp(t) - 1 - t) / t^2 on [-0.35, 0.35]", _exp, -0.35, 0.35, 4, 0.35, 12),
+    "EXP_CUBE": Fit(
+        "(exp(t) - 1 - t - t^2 / 2) / t^3 on [-0.36, 0.36]", _exp_cube, -0.36, 0.36, 5, 0.36, 13
+    ),
     "EXP2": Fit("(2^t - 1) / t on [-0.51, 0.51]", _exp2, -0.51, 0.51, 5, 0.51, 13),
     "EXP2_EVEN": Fit(
         "t coth(t log(2) / 2) = f in t^2, for 2^t = (f + t) / (f - t), abs(t) <= 0.505",
@@ -85,6 +117,18 @@ FITS = {
     ),
     "TANH_SQUARE": Fit(
         "tanh(x)^2 / x^2, t = x^2 on [0, 0.81]", _tanh_square, 0.0, 0.81, 7, 0.81, 15
+    ),
+    "ATAN": Fit("atan(x) / x, t = x^2 on [0, 1]", _atan, 0.0, 1.0, 10, 1.0, 21),
+    "ATLU": Fit(
+        "(atan(x) - x / (1 + x^2)) / (pi x^3), t = x^2 on [0, 0.4]", _atlu, 0.0, 0.4, 8, 0.4, 19
+    ),
+    "ATLU_NEAR": Fit(
+        "(atan(1 / x) - x / (1 + x^2)) / pi, x = t + 1.0625, t on [-0.57, 0.57]",
+        _atlu_near, -0.57, 0.57, 15, 0.57, 34,
+    ),
+    "ERF": Fit("erf(x) / x, t = x^2 on [0, 1]", _erf, 0.0, 1.0, 6, 1.0, 14),
+    "TANH_LAG": Fit(
+        "(tanh x - x / cosh(x)^2) / x^3, t = x^2 on [0, 1]", _tanh_lag, 0.0, 1.0, 8, 1.0, 18
     ),
     "CELU_ALPHA": Fit("(expm1(t) - t exp(t)) / t^2 on [-1, 0]", _celu_slope, -1.0, 0.0, 7, 0.0, 14),
 }  # fmt: skip
@@ -119,6 +163,26 @@ def _mish(x: Any) -> Any:
     return x * mp.tanh(mp.log1p(mp.exp(x)))
 
 
+def _lisht(x: Any) -> Any:
+    return x * mp.tanh(x)
+
+
+def _telu(x: Any) -> Any:
+    return x * mp.tanh(mp.exp(x))
+
+
+def _serf(x: Any) -> Any:
+    return x * mp.erf(mp.log1p(mp.exp(x)))
+
+
+def _sqrtsoftplus(x: Any) -> Any:
+    return mp.sqrt(mp.log1p(mp.exp(x)))
+
+
+def _elish(x: Any) -> Any:
+    return mp.expm1(x) / (1 + mp.exp(-x))
+
+
 ROOTS = {
     "SILU_SLOPE": Root("silu'", _silu, 1, -1.278, 0.75, 0.75, 10, 20),
     "SILU_CURVATURE": Root("silu''", _silu, 2, 2.399, 1.0, 1.0, 12, 28),
@@ -127,6 +191,16 @@ ROOTS = {
     "MISH_SLOPE": Root("mish'", _mish, 1, -1.192, 0.75, 1.25, 14, 28),
     "MISH_CURVATURE_LEFT": Root("mish''", _mish, 2, -2.256, 0.75, 0.75, 10, 22),
     "MISH_CURVATURE_RIGHT": Root("mish''", _mish, 2, 1.49, 0.75, 0.75, 14, 28),
+    "LISHT_CURVATURE": Root("lisht''", _lisht, 2, 1.2, 0.5, 0.75, 12, 28),
+    "TELU_SLOPE": Root("telu'", _telu, 1, -1.07, 0.75, 0.75, 12, 26),
+    "TELU_CURVATURE_LEFT": Root("telu''", _telu, 2, -2.2, 0.75, 0.75, 12, 24),
+    "TELU_CURVATURE_RIGHT": Root("telu''", _telu, 2, 0.8, 0.5, 0.5, 14, 30),
+    "SERF_SLOPE": Root("serf'", _serf, 1, -1.1, 0.75, 0.75, 12, 26),
+    "SERF_CURVATURE_LEFT": Root("serf''", _serf, 2, -2.2, 0.75, 0.75, 12, 24),
+    "SERF_CURVATURE_RIGHT": Root("serf''", _serf, 2, 1.3, 0.5, 0.5, 14, 30),
+    "SQRTSOFTPLUS_CURVATURE": Root("sqrtsoftplus''", _sqrtsoftplus, 2, 0.92, 1.25, 0.5, 12, 28),
+    "ELISH_SLOPE": Root("elish' left of 0", _elish, 1, -0.88, 0.75, 0.75, 12, 24),
+    "ELISH_CURVATURE": Root("elish'' left of 0", _elish, 2, -1.71, 0.75, 0.75, 12, 24),
 }
 
 
