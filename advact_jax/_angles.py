@@ -8,6 +8,7 @@ XLA's sine. Float32 counts in limbs of 16 bits, float64 in limbs of 32.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -176,7 +177,9 @@ def angle(a: Any, x: Array) -> Angle:
     """
     near = _product(a, x)
     plain = jnp.asarray(near.value)
-    quarters, far = jax.tree.map(lax.stop_gradient, _reduced(a, x))
+    is_one = isinstance(a, int | float) and a == 1
+    factor = None if is_one else lax.stop_gradient(jnp.asarray(a, x.dtype))
+    quarters, far = _reduced(factor, lax.stop_gradient(x), num.is_narrow())
     is_near = jnp.abs(plain) < 0.78
     turned = jnp.where(is_near, 0, quarters)
     head = jnp.where(is_near, near.head, far.head)
@@ -197,14 +200,20 @@ def _product(a: Any, x: Array) -> num.Wide:
     return num.Wide(jnp.where(fits, exact.head, plain), jnp.where(fits, exact.tail, 0.0))
 
 
-def _reduced(a: Any, x: Array) -> tuple[Array, num.Wide]:
-    """Return quarters and the rest of a · x where this is at least 0.7."""
+@functools.partial(jax.jit, static_argnums=2)  # Traced once where a rule needs it many times.
+def _reduced(a: Array | None, x: Array, narrow: bool) -> tuple[Array, num.Wide]:
+    """Return quarters and the rest of a · x where this is at least 0.7; without a, it is 1."""
+    with num.narrow(narrow):
+        return _of_bits(a, x)
+
+
+def _of_bits(a: Array | None, x: Array) -> tuple[Array, num.Wide]:
     form = _format(x)
     mantissa, exponent, negative = _parts(x, form)
-    if isinstance(a, int | float) and a == 1:
+    if a is None:
         product, most, least = _limbs(mantissa, form), form.bias, -form.mantissa - 1
     else:
-        other, shift, other_negative = _parts(jnp.asarray(a, x.dtype), form)
+        other, shift, other_negative = _parts(a, form)
         product, most = _times(mantissa, other, form), 2 * form.bias
         exponent, negative = exponent + shift, negative ^ other_negative
         least = -2 * form.mantissa - 2
