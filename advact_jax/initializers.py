@@ -25,7 +25,15 @@ from jax.nn import initializers as plain
 from advact_jax import _checks, registry
 from advact_jax._spec import Spec
 
-__all__ = ["Initializer", "gain", "get", "initializer_for", "random_uniform", "variance_preserving"]
+__all__ = [
+    "Initializer",
+    "gain",
+    "get",
+    "initializer_for",
+    "random_uniform",
+    "siren",
+    "variance_preserving",
+]
 
 
 # A function of a key, a shape and a dtype.
@@ -62,6 +70,47 @@ def random_uniform(minval: float = -0.05, maxval: float = 0.05) -> Initializer:
     return draw
 
 
+def siren(omega: float = 30.0, *, first: bool = False) -> Initializer:
+    r"""Return the initializer of sine networks, for weights of shape (..., inputs, outputs).
+
+    .. math::
+        U(-1 / n,\ 1 / n) \text{ for the first layer, else }
+        U(-\sqrt{6 / n} / \omega,\ \sqrt{6 / n} / \omega)
+
+    with n inputs, so that what enters every sine but the first is standard normal.
+
+    Args:
+      omega: the frequency of the sine that follows, as in `advact_jax.sine`.
+      first: whether the layer is the first one, which sees coordinates in [-1, 1].
+
+    Returns:
+      A function of a key, a shape and a dtype.
+
+    Raises:
+      ValueError: if omega is not positive; later, if a shape has fewer than two axes.
+
+    Example:
+      >>> from advact_jax import initializers
+      >>> w = initializers.siren()(jax.random.key(0), (150, 256), jnp.float32)
+      >>> bool(jnp.all(jnp.abs(w) <= 0.2 / 30))
+      True
+
+    References:
+      Sitzmann et al. 2020, arXiv:2006.09661.
+    """
+    if not omega > 0:
+        raise ValueError(f"siren: expected omega to be positive, got {omega}.")
+
+    def draw(key: Array, shape: Any, dtype: Any = jnp.float32, /) -> Array:
+        if len(shape) < 2:
+            raise ValueError(f"siren: expected a shape of at least two axes, got {tuple(shape)}.")
+        inputs = math.prod(shape[:-1])
+        bound = 1 / inputs if first else math.sqrt(6 / inputs) / omega
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return draw
+
+
 # Keras's names, each with the name of its class; "uniform" and "normal" are its older ones.
 _NAMES: dict[str, Callable[..., Any]] = {
     "zeros": lambda: plain.zeros,
@@ -76,6 +125,7 @@ _NAMES: dict[str, Callable[..., Any]] = {
     "glorot_normal": plain.glorot_normal,
     "he_uniform": plain.he_uniform,
     "he_normal": plain.he_normal,
+    "siren": siren,
     "orthogonal": lambda gain=1.0: plain.orthogonal(gain),
     "variance_scaling": lambda scale=1.0, mode="fan_in", distribution="truncated_normal": (
         plain.variance_scaling(scale, mode, distribution)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import advact_jax
 from advact_jax import Activation, catalog, initializers
 
 KEY = jax.random.key(0)
@@ -156,3 +157,28 @@ def test_a_bad_argument_is_named(
 ) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("first, bound", [(True, 1 / 400), (False, math.sqrt(6 / 400) / 30)])
+def test_siren_draws_uniformly_within_its_bound(first: bool, bound: float) -> None:
+    w = draw(initializers.siren(first=first))
+    assert np.abs(w).max() <= bound * (1 + 1e-6)
+    assert abs(w.std() * math.sqrt(3) / bound - 1) < 0.02
+
+
+def test_siren_keeps_standard_normal_input_of_its_sines() -> None:
+    h = jax.random.uniform(KEY, (2000, 2), minval=-1.0)
+    for i, shape in enumerate([(2, 256), (256, 256), (256, 256)]):
+        w = initializers.siren(first=i == 0)(jax.random.key(i), shape, jnp.float32)
+        h = advact_jax.sine(h @ w)
+    w = initializers.siren()(jax.random.key(9), (256, 256), jnp.float32)
+    assert abs(float(jnp.std(30 * h @ w)) - 1) < 0.1
+
+
+def test_siren_names_what_is_wrong() -> None:
+    with pytest.raises(ValueError, match="siren: expected omega to be positive, got 0"):
+        initializers.siren(0)
+    with pytest.raises(
+        ValueError, match=r"siren: expected a shape of at least two axes, got \(3,\)"
+    ):
+        initializers.siren()(KEY, (3,), jnp.float32)
