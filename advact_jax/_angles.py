@@ -143,7 +143,8 @@ def _wide_sin(rest: num.Wide) -> num.Wide:
     cube = split(split(square) * factor) * num.Wide.of(t, t)
     fourth = (t * t) * (t * t)
     series = t * fourth * num.polynomial(t * t, num.pick(t, _SIN[1:4], _SIN[1:]))
-    return num.Wide(t, jnp.zeros_like(t)) + num.Wide(cube.head, cube.tail + (series + rest.tail))
+    moved = rest.tail * (1 - t * t * (0.5 - t * t * (1 / 24)))
+    return num.Wide(t, jnp.zeros_like(t)) + num.Wide(cube.head, cube.tail + (series + moved))
 
 
 def _wide_cos(rest: num.Wide) -> num.Wide:
@@ -152,7 +153,7 @@ def _wide_cos(rest: num.Wide) -> num.Wide:
         return num.Wide(_cos(rest), jnp.zeros_like(t))
     top, square = num.head(t), t * t
     series = square * square * num.polynomial(square, num.pick(t, _COS[:4], _COS))
-    low = (top - t) * (0.5 * (t + top)) - t * rest.tail
+    low = (top - t) * (0.5 * (t + top)) - rest.tail * (t * (1 - square * (1 / 6)))
     one = num.hidden(1.0, t)  # or XLA would add it at the end
     return num.Wide(one, series + low) + num.Wide(-0.5 * top * top, 0.0)
 
