@@ -207,7 +207,7 @@ def xielu(
 
     Example:
       >>> advact_jax.xielu(jnp.array([-2.0, 0.0, 1.0]))
-      Array([-0.092 ,  0.  ,  1.3 ], dtype=float32)
+      Array([-0.0917,  0.        ,  1.30 ], dtype=float32)
 
     References:
       Huang & Schlag 2024, arXiv:2411.13010.

@@ -206,7 +206,7 @@ def snake(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
 
     Example:
       >>> advact_jax.snake(jnp.array([-1.0, 0.0, 2.0]))
-      Array([-0.292,  0.   ,  2.827], dtype=float32)
+      Array([-0.292,  0.        ,  2.827 ], dtype=float32)
 
     References:
       Ziyin, Hartwig & Ueda 2020, arXiv:2006.08195.
@@ -275,7 +275,7 @@ def snake_beta(x: ArrayLike, alpha: ArrayLike = 1.0, beta: ArrayLike = 1.0) -> A
 
     Example:
       >>> advact_jax.snake_beta(jnp.array([-1.0, 0.0, 2.0]), 1.0, 2.0)
-      Array([-0.646,  0.   ,  2.413], dtype=float32)
+      Array([-0.646,  0.       ,  2.413 ], dtype=float32)
 
     References:
       Lee, Ping, Ginsburg, Catanzaro & Yoon 2023, BigVGAN, arXiv:2206.04658.
