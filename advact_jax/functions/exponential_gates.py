@@ -135,11 +135,15 @@ def telu(x: ArrayLike) -> Array:
 # -- serf: L = softplus(x) ----------------------------------------------------------------------
 
 
+def _serf_share(e: Array) -> Array:
+    """Return erf(log(1 + e)) / e for e in [0, 1]."""
+    return num.polynomial(e, num.pick(e, fits.SERF_SINGLE, fits.SERF_DOUBLE))
+
+
 def _serf_value(x: Array) -> Array:
     e = num.decay(x)
-    share = num.log1p_share(e.value)
-    low = e.value * share
-    left = e.times(x * share * smooth.erf_share(low * low))
+    low = e.value * num.log1p_share(e.value)
+    left = e.times(x * _serf_share(e.value))
     return jnp.where(x > 0, x * smooth.erf(jnp.maximum(x, 0) + low), left)
 
 
@@ -156,7 +160,10 @@ def _serf_parts(x: Array) -> tuple[Array, Array, Array, Array]:
 
 def _serf_slope(x: Array) -> Array:
     x, log, rise, bell = _serf_parts(x)
-    plain = smooth.erf(log) + x * (rise * bell)
+    e = num.decay(x)
+    bend = num.polynomial(e.value, num.pick(x, fits.SERF_BEND_SINGLE, fits.SERF_BEND_DOUBLE))
+    left = e.times((1 + x) * _serf_share(e.value) + x * (e.value * bend))
+    plain = jnp.where(x > 0, smooth.erf(log) + x * (rise * bell), left)
     return num.near_root(x, fits.SERF_SLOPE_SINGLE, fits.SERF_SLOPE_DOUBLE, plain)
 
 

@@ -47,6 +47,17 @@ def _erf(t: Any) -> Any:
     return mp.erf(x) / x if t else 2 / mp.sqrt(mp.pi)
 
 
+def _serf_share(t: Any) -> Any:
+    return mp.erf(mp.log1p(t)) / t if t else 2 / mp.sqrt(mp.pi)
+
+
+def _serf_bend(t: Any) -> Any:
+    if t < mp.mpf(10) ** -10:
+        return -1 / mp.sqrt(mp.pi)
+    slope = 2 / mp.sqrt(mp.pi) * mp.exp(-(mp.log1p(t) ** 2)) / (1 + t)
+    return (slope - _serf_share(t)) / t
+
+
 def _atan(t: Any) -> Any:
     x = mp.sqrt(t)
     return mp.atan(x) / x if t else mp.mpf(1)
@@ -126,6 +137,8 @@ FITS = {
         "(atan(1 / x) - x / (1 + x^2)) / pi, x = t + 1.0625, t on [-0.57, 0.57]",
         _atlu_near, -0.57, 0.57, 15, 0.57, 34,
     ),
+    "SERF": Fit("erf(log(1 + t)) / t on [0, 1]", _serf_share, 0.0, 1.0, 12, 1.0, 27),
+    "SERF_BEND": Fit("its derivative", _serf_bend, 0.0, 1.0, 12, 1.0, 27),
     "ERF": Fit("erf(x) / x, t = x^2 on [0, 1]", _erf, 0.0, 1.0, 6, 1.0, 14),
     "TANH_LAG": Fit(
         "(tanh x - x / cosh(x)^2) / x^3, t = x^2 on [0, 1]", _tanh_lag, 0.0, 1.0, 8, 1.0, 18
