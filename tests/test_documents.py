@@ -44,7 +44,7 @@ def test_the_recipe_for_a_new_activation_holds_every_contract() -> None:
         "jnp": jnp, "jax": jax, "Array": Array, "ArrayLike": ArrayLike,
     }  # fmt: skip
     exec(compile(block, "CONTRIBUTING.md", "exec"), scope)
-    function = scope["squared_relu"]
+    function = scope["half_parabola"]
     testing.check_activation(function)
     # Layers follow from the declaration too, without another line.
     x = jnp.linspace(-2, 2, 12).reshape(4, 3)

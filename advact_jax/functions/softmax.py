@@ -141,6 +141,18 @@ def _hardmax_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Array, Array
     return _hardmax(*primals, axes), jnp.where(jnp.isnan(largest), largest, 0) * tangents[0]
 
 
+def _cooled(rule: Any, x: Array, given: dict[str, Array | None], axes: Axes) -> Array:
+    """Apply a rule to x / temperature; in 16 bits the quotient is not rounded before."""
+    temperature = given["temperature"]
+    if temperature is None:
+        return rule(x, given["where"], axes)
+    wide = compute_dtype(x.dtype)
+    mask = given["where"]
+    if mask is not None:  # A masked entry may be anything, its part of the derivative is 0.
+        x = jnp.where(mask, x, 0)
+    return rule(x.astype(wide) / temperature.astype(wide), mask, axes).astype(x.dtype)
+
+
 # -- the functions ------------------------------------------------------------------------------
 
 
@@ -158,7 +170,13 @@ def _hardmax_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Array, Array
     },
     notes={"float32": _SLOPE_NOTE},
 )
-def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Array:
+def softmax(
+    x: ArrayLike,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    *,
+    temperature: ArrayLike | None = None,
+) -> Array:
     r"""Exponentials that are scaled to the sum 1.
 
     .. math:: \mathrm{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}
@@ -170,6 +188,9 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
       x: input, real.
       axis: the axis, the axes, or None for all of them.
       where: which entries count, bool, broadcast against ``x``; the others give 0 and may be NaN.
+      temperature: what ``x`` is divided by first, positive; None is 1. It broadcasts against ``x``,
+        and the result can be differentiated by it. Each share is then right to a few ulp of the
+        row's largest.
 
     Returns:
       An array of the shape and dtype of ``x`` (integers are promoted to float).
@@ -187,8 +208,8 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
     References:
       Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990.
     """
-    x, axes, given = _rows.arguments("softmax", "x", x, axis, where=where)
-    return _softmax(x, given["where"], axes)
+    x, axes, given = _rows.arguments("softmax", "x", x, axis, where=where, temperature=temperature)
+    return _cooled(_softmax, x, given, axes)
 
 
 @row_function(
@@ -207,7 +228,13 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
     },
     notes={"float32": _LOG_NOTE},
 )
-def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Array:
+def log_softmax(
+    x: ArrayLike,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    *,
+    temperature: ArrayLike | None = None,
+) -> Array:
     r"""Logarithm of `softmax`.
 
     Where one entry has nearly all of the mass its logarithm is right to the last digits, but in
@@ -223,6 +250,8 @@ def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
       x: input, real.
       axis: the axis, the axes, or None for all of them.
       where: which entries count, bool, broadcast against ``x``; the others give -inf.
+      temperature: what ``x`` is divided by first, positive; None is 1. It broadcasts against ``x``,
+        and the result can be differentiated by it.
 
     Returns:
       An array of the shape and dtype of ``x`` (integers are promoted to float).
@@ -238,8 +267,10 @@ def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
     References:
       Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990.
     """
-    x, axes, given = _rows.arguments("log_softmax", "x", x, axis, where=where)
-    return _log_softmax(x, given["where"], axes)
+    x, axes, given = _rows.arguments(
+        "log_softmax", "x", x, axis, where=where, temperature=temperature
+    )
+    return _cooled(_log_softmax, x, given, axes)
 
 
 @row_function(

@@ -507,3 +507,40 @@ def test_broken_log_softmax_is_caught(f):
 def test_plain_sums_in_16_bits_are_caught():
     x = jnp.zeros(70_000, jnp.float16)
     assert not (jnp.exp(x) / lax.reduce(jnp.exp(x), jnp.float16(0), lax.add, (0,)) > 1e-6).all()
+
+
+# -- temperature --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_temperature_divides_the_input(name, dtype):
+    f = MAPS[name]
+    x = jnp.asarray(np.random.default_rng(6).normal(0, 3, (4, 1, 6))).astype(dtype)
+    t = jnp.asarray([[0.5], [0.7], [3.0]], jnp.float32)
+
+    def loss(f, x, t):
+        y = f(x, t)
+        return jnp.sum(y * jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+    ours = functools.partial(loss, lambda x, t: f(x, temperature=t).astype(t.dtype))
+    with jax.enable_x64(True):
+        wide = jnp.asarray(x, jnp.float64), jnp.asarray(t, jnp.float64)
+        truth = np.asarray(f(wide[0] / wide[1]))
+        plain = functools.partial(loss, lambda x, t: getattr(jax.nn, name)(x / t))
+        slopes = [np.asarray(v) for v in jax.jit(jax.grad(plain, (0, 1)))(*wide)]
+    y = f(x, temperature=t)
+    assert y.shape == (4, 3, 6) and y.dtype == x.dtype
+    unit = float(jnp.finfo(dtype).eps)
+    largest = np.max(np.abs(truth), -1, keepdims=True)
+    assert (np.abs(np.asarray(y, np.float64) - truth) <= 4 * unit * largest).all()
+    for found, wanted in zip(jax.grad(ours, (0, 1))(x, t), slopes, strict=True):
+        close = functools.partial(np.testing.assert_allclose, rtol=16 * unit)
+        close(np.asarray(found, np.float64), wanted, atol=16 * unit * max(1, np.abs(wanted).max()))
+
+
+def test_temperature_of_masked_and_infinite_entries():
+    x, where = jnp.array([1.0, NAN, INF, -INF]), jnp.array([True, False, True, True])
+    np.testing.assert_array_equal(family.softmax(x, where=where, temperature=2.0), [0, 0, 1, 0])
+    slope = jax.grad(lambda t: family.softmax(x[:2], where=where[:2], temperature=t)[0])(2.0)
+    assert slope == 0
