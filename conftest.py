@@ -1,8 +1,9 @@
 """Settings of every test: four virtual CPU devices, the backends, the names in examples.
 
-Tests with the marker ``sampled`` take turns: of four, one is run, another each day, so that all are
-run in four days. What was changed is tested whole: the activations whose file differs from the last
-commit before this one, or from the branch that this one left.
+Tests with the marker ``sampled`` take turns: of six, one is run, another each day, so that all are
+run in six days. What was changed is tested whole: the activations of one or two files that differ
+from the last commit before this one, or from the branch that this one left. Which file a test speaks of, its
+parameter ``case`` says, or FAMILIES in its module.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Iterator  # noqa: E402
+from typing import Any  # noqa: E402
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
@@ -29,7 +31,7 @@ hypothesis.settings.load_profile("default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what chooses among the sampled tests."""
     group = parser.getgroup("sampling")
-    group.addoption("--one-in", type=int, help="run one sampled test in N (4; with -k: all)")
+    group.addoption("--one-in", type=int, help="run one sampled test in N (6; with -k: all)")
     group.addoption("--day", help="the day whose sample is run: 2026-01-31 (today)")
 
 
@@ -40,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _one_in(config: pytest.Config) -> int:
-    return config.getoption("--one-in") or (1 if config.option.keyword else 4)
+    return config.getoption("--one-in") or (1 if config.option.keyword else 6)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -58,12 +60,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def chosen(item: pytest.Item) -> bool:
         if item.get_closest_marker("sampled") is None:
             return True
-        case = getattr(item, "callspec").params["case"]  # noqa: B009
         turn = (zlib.crc32(item.nodeid.encode()) + day.toordinal()) % one_in == 0
-        return turn or case.function.__module__ in changed
+        return turn or bool(_subjects(item) & changed)
 
     config.hook.pytest_deselected(items=[item for item in items if not chosen(item)])
     items[:] = [item for item in items if chosen(item)]
+
+
+def _subjects(item: pytest.Item) -> set[str]:
+    """Return the modules of which a sampled test speaks."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if "case" in parameters:
+        return {parameters["case"].function.__module__}
+    module: Any = getattr(item, "module")  # noqa: B009
+    return {module.__name__, *(f"advact_jax.functions.{name}" for name in module.FAMILIES)}
 
 
 def _changed_modules() -> set[str]:
@@ -77,7 +87,10 @@ def _changed_modules() -> set[str]:
     if not base or base == git("rev-parse", "HEAD"):
         base = "HEAD~1"
     files = git("diff", "--name-only", base).splitlines()
-    return {f.removesuffix(".py").replace("/", ".") for f in files if f.endswith(".py")}
+    changed = {f.removesuffix(".py").replace("/", ".") for f in files if f.endswith(".py")}
+    families = [name for name in changed if name.startswith("advact_jax.functions.")]
+    # All tests of many families take too long here: `make exhaustive` is for these.
+    return changed if len(families) <= 2 else set()
 
 
 @pytest.fixture(params=["cpu", "gpu", "tpu"], scope="session")

@@ -16,6 +16,16 @@ import pytest
 import advact_jax
 from advact_jax import catalog
 
+pytestmark = pytest.mark.sampled
+FAMILIES = (
+    "grouping",
+    "normalizing",
+    "conditioned",
+    "randomized",
+    "complex_valued",
+    "unnormalized",
+)
+
 INF, NAN = math.inf, math.nan
 NAMES = (
     "rrelu", "group_sort", "modrelu", "poly_norm", "standardize", "gaussian_topk", "solu",

@@ -13,6 +13,9 @@ import advact_jax
 from advact_jax.functions import attention
 from tests.contracts.test_softmax import STRANGE, exact, kept_bytes, ulps
 
+pytestmark = pytest.mark.sampled
+FAMILIES = ("attention", "caps")
+
 INF, NAN = math.inf, math.nan
 MAPS: dict[str, Any] = {
     "softmax_one": attention.softmax_one,

@@ -21,6 +21,9 @@ from advact_jax.functions.rectifiers import relu
 from advact_jax.functions.self_gated import gelu
 from advact_jax.functions.softplus import softplus
 
+pytestmark = pytest.mark.sampled
+FAMILIES = ("gated", "clamped", "capped", "units")
+
 INF, NAN = math.inf, math.nan
 Function = Callable[..., Any]
 

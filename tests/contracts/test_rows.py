@@ -20,6 +20,7 @@ def test_value_and_two_derivatives_are_accurate(case: testing.RowCase, backend: 
         testing.check_row_accuracy(case, dtype)
 
 
+@pytest.mark.sampled
 @every_case
 def test_float64_agrees_with_mpmath(case: testing.RowCase) -> None:
     testing.check_row_reference(case)

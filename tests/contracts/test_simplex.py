@@ -14,6 +14,9 @@ from advact_jax import _thresholds, losses
 from advact_jax.functions import simplex
 from tests.contracts.test_softmax import STRANGE, exact, kept_bytes, ulps
 
+pytestmark = pytest.mark.sampled
+FAMILIES = ("simplex",)
+
 INF, NAN = math.inf, math.nan
 MAPS: dict[str, Any] = {
     "sparsemax": simplex.sparsemax,

@@ -19,6 +19,9 @@ import advact_jax
 from advact_jax import catalog, testing
 from advact_jax.functions import rational, spline, tables
 
+pytestmark = pytest.mark.sampled
+FAMILIES = ("rational", "tables", "spline")
+
 INF, NAN = math.inf, math.nan
 FUNCTIONS = {
     name: function
