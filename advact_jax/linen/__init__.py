@@ -50,7 +50,9 @@ from advact_jax.linen.learned import ParametricSoftplus as ParametricSoftplus
 from advact_jax.linen.learned import PReLU as PReLU
 from advact_jax.linen.learned import Swish as Swish
 from advact_jax.linen.losses import regularization_loss as regularization_loss
+from advact_jax.linen.parametric import ACON as ACON
 from advact_jax.linen.parametric import PELU as PELU
+from advact_jax.linen.parametric import SMU as SMU
 from advact_jax.linen.parametric import TLU as TLU
 from advact_jax.linen.parametric import XIELU as XIELU
 from advact_jax.linen.parametric import Snake as Snake

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import jax
+
 from advact_jax import _positive
 from advact_jax._docstrings import documented
 from advact_jax._modules import Constrained, Initial, Penalised
 from advact_jax._modules import initial as _initial
+from advact_jax.functions.gates import acon_c
+from advact_jax.functions.gaussian import smu
 from advact_jax.functions.integrals import xielu
 from advact_jax.functions.parametric import pelu
 from advact_jax.functions.periodic import snake, snake_beta
 from advact_jax.functions.piecewise import srelu, tlu
 from advact_jax.functions.powers import star_relu
 from advact_jax.linen.learned import _Learned
+
+_NORMAL = jax.nn.initializers.normal(1.0)
 
 
 @documented
@@ -288,3 +294,84 @@ class XIELU(_positive.XIELU, _Learned, kw_only=True):
     alpha_n_regularizer: Penalised = None
     alpha_n_constraint: Constrained = None
     beta: float = 0.5
+
+
+@documented
+class ACON(_Learned, kw_only=True):
+    r"""Smooth maximum of two lines, whose slopes and sharpness are learned.
+
+    <definition>
+
+    The parameters are ``p1``, ``p2`` and ``beta``, by default one of each per channel. As in the
+    authors' code p1 and p2 start as normal numbers, which takes a key, and beta at 1. With
+    ``p1_init=1.0, p2_init=0.0`` it starts as SiLU. In `MetaACON` a small network chooses beta.
+
+    Args:
+      <p1: slope of the upper line>
+      <p2: slope of the other line>
+      <beta: sharpness of the bend>
+      <axes>
+      <others>
+
+    Raises:
+      <raises>
+
+    Example:
+      >>> from advact_jax import linen
+      >>> layer = linen.ACON()
+      >>> variables = layer.init(jax.random.key(0), jnp.ones((2, 4)))
+      >>> variables["params"]["p1"].shape
+      (4,)
+
+    References:
+      <source>.
+    """
+
+    _function = staticmethod(acon_c)
+    p1_init: Initial = _NORMAL
+    p1_regularizer: Penalised = None
+    p1_constraint: Constrained = None
+    p2_init: Initial = _NORMAL
+    p2_regularizer: Penalised = None
+    p2_constraint: Constrained = None
+    beta_init: Initial = _initial(acon_c, "beta")
+    beta_regularizer: Penalised = None
+    beta_constraint: Constrained = None
+
+
+@documented
+class SMU(_Learned, kw_only=True):
+    r"""Smooth maximum of two lines, with a learned slope and sharpness.
+
+    <definition>
+
+    The parameters are ``alpha`` and ``mu``, by default one of each per channel. Sources conflict on
+    their initial values, see `advact_jax.smu`.
+
+    Args:
+      <alpha: slope on the left>
+      <mu: sharpness of the bend>
+      <axes>
+      <others>
+
+    Raises:
+      <raises>
+
+    Example:
+      >>> from advact_jax import linen
+      >>> layer = linen.SMU()
+      >>> variables = layer.init(jax.random.key(0), jnp.ones((2, 4)))
+      >>> variables["params"]["alpha"].shape
+      (4,)
+
+    References:
+      <source>.
+    """
+
+    _function = staticmethod(smu)
+    alpha_init: Initial = _initial(smu, "alpha")
+    alpha_regularizer: Penalised = None
+    alpha_constraint: Constrained = None
+    mu_init: Initial = _initial(smu, "mu")
+    mu_regularizer: Penalised = None
+    mu_constraint: Constrained = None

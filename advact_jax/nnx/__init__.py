@@ -55,7 +55,9 @@ from advact_jax.nnx.learned import PReLU as PReLU
 from advact_jax.nnx.learned import Swish as Swish
 from advact_jax.nnx.losses import RegularizationLoss as RegularizationLoss
 from advact_jax.nnx.losses import regularization_loss as regularization_loss
+from advact_jax.nnx.parametric import ACON as ACON
 from advact_jax.nnx.parametric import PELU as PELU
+from advact_jax.nnx.parametric import SMU as SMU
 from advact_jax.nnx.parametric import TLU as TLU
 from advact_jax.nnx.parametric import XIELU as XIELU
 from advact_jax.nnx.parametric import Snake as Snake

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import InitVar
 
+import jax
 from flax import nnx
 
 from advact_jax import _positive
 from advact_jax._modules import Constrained, Initial, Penalised
 from advact_jax._modules import initial as _initial
+from advact_jax.functions.gates import acon_c
+from advact_jax.functions.gaussian import smu
 from advact_jax.functions.integrals import xielu
 from advact_jax.functions.parametric import pelu
 from advact_jax.functions.periodic import snake, snake_beta
 from advact_jax.functions.piecewise import srelu, tlu
 from advact_jax.functions.powers import star_relu
 from advact_jax.nnx.learned import _layer, _Learned, _made
+
+_NORMAL = jax.nn.initializers.normal(1.0)
 
 
 @_layer
@@ -312,3 +317,92 @@ class XIELU(_positive.XIELU, _Learned):
     alpha_n_regularizer: InitVar[Penalised] = None
     alpha_n_constraint: InitVar[Constrained] = None
     beta: float = 0.5
+
+
+@_layer
+class ACON(_Learned):
+    r"""Smooth maximum of two lines, whose slopes and sharpness are learned.
+
+    <definition>
+
+    The parameters are ``p1``, ``p2`` and ``beta``, by default one of each per channel. As in the
+    authors' code p1 and p2 start as normal numbers, which takes ``rngs``, and beta at 1. With
+    ``p1_init=1.0, p2_init=0.0`` it starts as SiLU. In `MetaACON` a small network chooses beta.
+
+    Args:
+      <features>
+      <p1: slope of the upper line>
+      <p2: slope of the other line>
+      <beta: sharpness of the bend>
+      <axes>
+      <others>
+      rngs: random streams; needed unless ``p1_init`` and ``p2_init`` are values.
+
+    Raises:
+      <raises>
+
+    Example:
+      >>> from flax import nnx as flax_nnx
+      >>> from advact_jax import nnx
+      >>> layer = nnx.ACON(4, rngs=flax_nnx.Rngs(0))
+      >>> layer.p1.shape
+      (4,)
+
+    References:
+      <source>.
+    """
+
+    _function = staticmethod(acon_c)
+    p1: nnx.Param = _made()
+    p1_init: InitVar[Initial] = _NORMAL
+    p1_regularizer: InitVar[Penalised] = None
+    p1_constraint: InitVar[Constrained] = None
+    p2: nnx.Param = _made()
+    p2_init: InitVar[Initial] = _NORMAL
+    p2_regularizer: InitVar[Penalised] = None
+    p2_constraint: InitVar[Constrained] = None
+    beta: nnx.Param = _made()
+    beta_init: InitVar[Initial] = _initial(acon_c, "beta")
+    beta_regularizer: InitVar[Penalised] = None
+    beta_constraint: InitVar[Constrained] = None
+
+
+@_layer
+class SMU(_Learned):
+    r"""Smooth maximum of two lines, with a learned slope and sharpness.
+
+    <definition>
+
+    The parameters are ``alpha`` and ``mu``, by default one of each per channel. Sources conflict on
+    their initial values, see `advact_jax.smu`.
+
+    Args:
+      <features>
+      <alpha: slope on the left>
+      <mu: sharpness of the bend>
+      <axes>
+      <others>
+      rngs: random streams, needed only where an initializer is given.
+
+    Raises:
+      <raises>
+
+    Example:
+      >>> from advact_jax import nnx
+      >>> layer = nnx.SMU(4)
+      >>> layer.alpha.shape
+      (4,)
+
+    References:
+      <source>.
+    """
+
+    _function = staticmethod(smu)
+    alpha: nnx.Param = _made()
+    alpha_init: InitVar[Initial] = _initial(smu, "alpha")
+    alpha_regularizer: InitVar[Penalised] = None
+    alpha_constraint: InitVar[Constrained] = None
+    mu: nnx.Param = _made()
+    mu_init: InitVar[Initial] = _initial(smu, "mu")
+    mu_regularizer: InitVar[Penalised] = None
+    mu_constraint: InitVar[Constrained] = None

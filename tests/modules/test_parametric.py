@@ -26,6 +26,8 @@ LAYERS: dict[str, tuple[dict[str, Any], Any]] = {
     "SnakeBeta": ({}, advact_jax.snake),
     "SnakeBeta, log": ({"log_scale": True, "beta_init": 2.0},
                        lambda x: advact_jax.snake_beta(x, 1.0, 2.0)),
+    "ACON": ({"p1_init": 1.0, "p2_init": 0.0}, advact_jax.silu),
+    "SMU": ({}, advact_jax.smu),
     "XIELU": ({}, advact_jax.xielu),
     "XIELU, own": ({"beta": 0.25, "alpha_n_init": 1.5},
                    lambda x: advact_jax.xielu(x, 0.8, 1.5, 0.25)),
@@ -86,6 +88,20 @@ def test_what_is_learned_in_place_of_a_positive_coefficient() -> None:
     kept = linen.XIELU(axis=None).init(jax.random.key(0), X)["params"]
     np.testing.assert_allclose(kept["alpha_p"], np.log(np.expm1(0.8)), rtol=1e-6)
     np.testing.assert_allclose(kept["alpha_n"], np.log(np.expm1(0.3)), rtol=1e-6)
+
+
+def test_slopes_of_acon_are_drawn() -> None:
+    params = linen.ACON().init(jax.random.key(0), jnp.ones((1, 2000)))["params"]
+    twin = nnx.ACON(2000, rngs=flax_nnx.Rngs(0))
+    for drawn in (params["p1"], params["p2"], twin.p1[...], twin.p2[...]):
+        assert abs(float(jnp.mean(drawn))) < 0.1 and abs(float(jnp.std(drawn)) - 1) < 0.1
+    assert not np.array_equal(twin.p1[...], twin.p2[...])
+    np.testing.assert_array_equal(params["beta"], twin.beta[...])
+    again = nnx.deserialize(nnx.serialize(twin), rngs=flax_nnx.Rngs(0))
+    np.testing.assert_array_equal(again.p1[...], twin.p1[...])
+    assert linen.serialize(linen.ACON()) == {"layer": "ACON", "arguments": {}}
+    with pytest.raises(TypeError, match="ACON: expected rngs, since p1_init is"):
+        nnx.ACON(3)
 
 
 def test_bad_arguments_are_named() -> None:
