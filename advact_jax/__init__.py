@@ -61,6 +61,7 @@ from advact_jax.functions.parametric import mpelu as mpelu
 from advact_jax.functions.parametric import pelu as pelu
 from advact_jax.functions.periodic import gcu as gcu
 from advact_jax.functions.periodic import sine as sine
+from advact_jax.functions.periodic import sinlu as sinlu
 from advact_jax.functions.periodic import snake as snake
 from advact_jax.functions.periodic import snake_beta as snake_beta
 from advact_jax.functions.piecewise import arelu as arelu

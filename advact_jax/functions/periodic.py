@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from advact_jax import _angles as angles
 from advact_jax import _numerics as num
+from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
 
@@ -281,3 +282,122 @@ def snake_beta(x: ArrayLike, alpha: ArrayLike = 1.0, beta: ArrayLike = 1.0) -> A
       Lee, Ping, Ginsburg, Catanzaro & Yoon 2023, BigVGAN, arXiv:2206.04658.
     """
     return _wave(jnp.asarray(x), alpha, beta)
+
+
+# -- silu with a sine ----------------------------------------------------------------------------
+# With g = x + a sin(b x) and e = exp(-abs(x)) a derivative is a sum of products of g, g', g'' and
+# e. All are wide, because they cancel at its zeros, and where the line's slope and the sine's do.
+
+
+def _sinlu_value(x: Array, a: Any, b: Any) -> Array:
+    line = jnp.where(jnp.isinf(x), x, x + a * angles.angle(b, x).sin)
+    # Near 0 one of both terms may be too small to be a normal number.
+    near = (0.5 + 0.5 * (a * b)) * x
+    return jnp.where(jnp.abs(x) < 2.0**-60, near, num.logistic_times(line, x))
+
+
+def _sinlu_by_b(x: Array, a: Any, b: Any) -> Array:
+    bent = num.Wide.of(x, x) * angles.split(angles.angle(b, x).wide_cos)
+    return _at_infinity(x, 0.0, num.logistic_times(a * bent.value, x))
+
+
+def _sinlu_parts(x: Array, a: Any, b: Any) -> tuple[num.Wide, num.Wide, num.Wide, num.Wide]:
+    """Return a sin(b x), the slope of g, e, and g e on the right, g on the left."""
+    at = angles.angle(b, x)
+    raised = smooth.times(a, at.wide_sin, x)
+    slope = smooth.plus(1.0, smooth.times(smooth.times(a, b, x), at.wide_cos, x), x)
+    line = smooth.plus(x, raised, x)
+    e = smooth.exp(smooth.minus_size(x))
+    most = num.pick(x, 80.0, 680.0)  # From there on g e is far below g'.
+    inside = num.Wide(
+        jnp.where(x < most, line.head, 0), jnp.where(x < most, jnp.asarray(line.tail), 0)
+    )
+    return raised, slope, e, _on_right(x, smooth.times(inside, e, x), line)
+
+
+def _on_right(x: Array, right: num.Wide, left: num.Wide) -> num.Wide:
+    return num.Wide(
+        jnp.where(x >= 0, right.head, left.head), jnp.where(x >= 0, right.tail, left.tail)
+    )
+
+
+def _sinlu_gated(x: Array, share: Array, at_right_end: float) -> Array:
+    """Return the share on the right and e times the share on the left."""
+    gated = jnp.where(x >= 0, share, num.decay(x).times(share))
+    return jnp.where(jnp.isinf(x), jnp.where(x > 0, at_right_end, 0.0), gated)
+
+
+def _sinlu_slope(x: Array, a: Any, b: Any) -> Array:
+    _, slope, e, line = _sinlu_parts(x, a, b)
+    rising = smooth.plus(smooth.times(slope, smooth.plus(1.0, e, x), x), line, x)
+    return _sinlu_gated(x, rising.value / num.one_plus_squared(e.value), 1.0)
+
+
+def _sinlu_curvature(x: Array, a: Any, b: Any) -> Array:
+    raised, slope, e, line = _sinlu_parts(x, a, b)
+    more, less = smooth.plus(1.0, e, x), smooth.plus(1.0, num.Wide(-e.head, -e.tail), x)
+    bend = smooth.times(smooth.times(b, b, x), raised, x)
+    bent = smooth.times(bend, smooth.times(more, more, x), x)
+    twice = smooth.times(num.Wide(2 * slope.head, 2 * slope.tail), more, x)
+    falling = smooth.times(line, less, x)
+    gated = _on_right(x, smooth.times(twice, e, x) - falling, twice + falling)
+    share = (gated - bent).value / ((1 + e.value) * num.one_plus_squared(e.value))
+    return _sinlu_gated(x, share, 0.0)
+
+
+@activation(
+    parameters={
+        "a": Parameter(
+            partial=lambda x, a, b: _at_infinity(
+                x, 0.0, num.logistic_times(angles.angle(b, x).sin, x)
+            ),
+            initial=1.0,
+            learned=True,
+            samples=(0.5,),
+        ),
+        "b": Parameter(
+            partial=_sinlu_by_b,
+            initial=1.0,
+            learned=True,
+            samples=(2.0,),
+        ),
+    },
+    dx=_sinlu_slope,
+    dxx=_sinlu_curvature,
+    limits=(0.0, math.inf),
+    reference=lambda mp, x, a, b: (x + a * mp.sin(b * x)) / (1 + mp.exp(-x)),
+    tier="experimental",
+    latex=r"(x + a \sin(b x))\,\sigma(x)",
+    paper="Paul, Bandyopadhyay, Yoon, Geem & Sarkar 2022, SinLU: sinu-sigmoidal linear unit, "
+    "Mathematics 10(3):337, doi:10.3390/math10030337",
+    notes={
+        "slope_limits": "None exists at plus infinity; the mean over a period stands there: 1 for "
+        "the slope, 0 for the derivatives by a and b. At minus infinity all are 0.",
+        "float32, float64": "Where a b is below -1 or above 4.6 the value has zeros beside 0; "
+        "about them, and about 0 where a b is -1, it is right to some ulps of x only.",
+    },
+)
+def sinlu(x: ArrayLike, a: ArrayLike = 1.0, b: ArrayLike = 1.0) -> Array:
+    r"""Sinu-sigmoidal linear unit: :math:`(x + a \sin(b x)) \, \sigma(x)`, `silu` with a wave.
+
+    Initial values are those of the authors' code; some implementations start at ``a = 0.5``. At
+    plus infinity, where the slope has no limit, it is 1, its mean. Where ``a b`` is below -1 or
+    above 4.6 there are zeros beside 0; near them, and near 0 where ``a b`` is -1, the error is a
+    few ulp of x.
+
+    Args:
+      x: an array of any shape.
+      a: height of the sine, learned; broadcasts against ``x``.
+      b: frequency of the sine, learned; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.sinlu(jnp.array([-1.0, 0.0, 3.0]))
+      Array([-0.495,  0.        ,  2.992 ], dtype=float32)
+
+    References:
+      Paul, Bandyopadhyay, Yoon, Geem & Sarkar 2022, Mathematics 10(3):337.
+    """
+    return _sinlu_value(jnp.asarray(x), a, b)
