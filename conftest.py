@@ -2,8 +2,8 @@
 
 Tests with the marker ``sampled`` take turns: of six, one is run, another each day, so that all are
 run in six days. What was changed is tested whole: the activations of one or two files that differ
-from the last commit before this one, or from the branch that this one left. Which file a test speaks of, its
-parameter ``case`` says, or FAMILIES in its module.
+from the last commit before this one, or from the branch that this one left. Which file a test
+speaks of, its parameter ``case`` says, or FAMILIES in its module.
 """
 
 from __future__ import annotations
