@@ -56,22 +56,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if one_in == 1 or not any(item.get_closest_marker("sampled") for item in items):
         return
     day, changed = datetime.date.fromisoformat(os.environ["ADVACT_DAY"]), _changed_modules()
-
-    def chosen(item: pytest.Item) -> bool:
-        if item.get_closest_marker("sampled") is None:
-            return True
+    chosen, others = [], []
+    for item in items:
         turn = (zlib.crc32(item.nodeid.encode()) + day.toordinal()) % one_in == 0
-        return turn or bool(_subjects(item) & changed)
-
-    config.hook.pytest_deselected(items=[item for item in items if not chosen(item)])
-    items[:] = [item for item in items if chosen(item)]
+        always = item.get_closest_marker("sampled") is None
+        (chosen if always or turn or _subjects(item) & changed else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = chosen
 
 
 def _subjects(item: pytest.Item) -> set[str]:
     """Return the modules of which a sampled test speaks."""
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    if "case" in parameters:
-        return {parameters["case"].function.__module__}
+    case = getattr(getattr(item, "callspec", None), "params", {}).get("case")
+    if hasattr(case, "function"):
+        return {case.function.__module__}
     module: Any = getattr(item, "module")  # noqa: B009
     return {module.__name__, *(f"advact_jax.functions.{name}" for name in module.FAMILIES)}
 
