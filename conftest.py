@@ -1,7 +1,7 @@
 """Settings of every test: four virtual CPU devices, the backends, the names in examples.
 
-Tests with the marker ``sampled`` take turns: of six, one is run, another each day, so that all are
-run in six days. What was changed is tested whole: the activations of one or two files that differ
+Tests with the marker ``sampled`` take turns: of ten, one is run, another each day, so that all are
+run in ten days. What was changed is tested whole: the activations of one or two files that differ
 from the last commit before this one, or from the branch that this one left. Which file a test
 speaks of, its parameter ``case`` says, or FAMILIES in its module.
 """
@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what chooses among the sampled tests."""
     group = parser.getgroup("sampling")
-    group.addoption("--one-in", type=int, help="run one sampled test in N (6; with -k: all)")
+    group.addoption("--one-in", type=int, help="run one sampled test in N (10; with -k: all)")
     group.addoption("--day", help="the day whose sample is run: 2026-01-31 (today)")
 
 
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _one_in(config: pytest.Config) -> int:
-    return config.getoption("--one-in") or (1 if config.option.keyword else 6)
+    return config.getoption("--one-in") or (1 if config.option.keyword else 10)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

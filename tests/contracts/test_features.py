@@ -15,6 +15,8 @@ from jax import lax
 
 from advact_jax.functions import features, gated
 
+pytestmark = pytest.mark.sampled
+FAMILIES = ("features", "gated")
 INF, NAN = math.inf, math.nan
 TWO = functools.partial(features.maxout, k=2)
 FUNCTIONS: dict[str, Any] = {

@@ -15,6 +15,8 @@ from jax import lax
 
 from advact_jax.functions import softmax as family
 
+pytestmark = pytest.mark.sampled
+FAMILIES = ("softmax",)
 INF, NAN = math.inf, math.nan
 MAPS: dict[str, Any] = {
     name: getattr(family, name) for name in ("softmax", "log_softmax", "softmin", "hardmax")
