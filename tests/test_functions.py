@@ -230,7 +230,7 @@ LAYERS = [
     {"nnx.recorded", "_adaptive"},
     {"linen.learned", "nnx.learned"},
     {"linen.core", "nnx.core", "linen.tables", "nnx.tables"},
-    {"linen.parametric", "nnx.parametric"},
+    {"linen.parametric", "nnx.parametric", "linen.periodic", "nnx.periodic"},
     {"linen.gated", "nnx.gated", "linen.adaptive", "nnx.adaptive"},
     {"linen.conditioned", "nnx.conditioned"},
     {"linen.configs", "nnx.configs"},

@@ -55,10 +55,11 @@ from advact_jax.linen.parametric import PELU as PELU
 from advact_jax.linen.parametric import SMU as SMU
 from advact_jax.linen.parametric import TLU as TLU
 from advact_jax.linen.parametric import XIELU as XIELU
-from advact_jax.linen.parametric import Snake as Snake
-from advact_jax.linen.parametric import SnakeBeta as SnakeBeta
 from advact_jax.linen.parametric import SReLU as SReLU
 from advact_jax.linen.parametric import StarReLU as StarReLU
+from advact_jax.linen.periodic import SinLU as SinLU
+from advact_jax.linen.periodic import Snake as Snake
+from advact_jax.linen.periodic import SnakeBeta as SnakeBeta
 from advact_jax.linen.tables import APL as APL
 from advact_jax.linen.tables import PWLU as PWLU
 from advact_jax.linen.tables import BSpline as BSpline

@@ -7,9 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from advact_jax import _configs
-from advact_jax.linen import adaptive, conditioned, core, gated, learned, parametric, tables
+from advact_jax.linen import (
+    adaptive,
+    conditioned,
+    core,
+    gated,
+    learned,
+    parametric,
+    periodic,
+    tables,
+)
 
-_KNOWN = _configs.public(adaptive, conditioned, core, gated, learned, parametric, tables)
+_KNOWN = _configs.public(adaptive, conditioned, core, gated, learned, parametric, periodic, tables)
 
 
 def _config(value: Any) -> dict[str, Any] | None:

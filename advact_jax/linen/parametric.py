@@ -12,7 +12,6 @@ from advact_jax.functions.gates import acon_c
 from advact_jax.functions.gaussian import smu
 from advact_jax.functions.integrals import xielu
 from advact_jax.functions.parametric import pelu
-from advact_jax.functions.periodic import snake, snake_beta
 from advact_jax.functions.piecewise import srelu, tlu
 from advact_jax.functions.powers import star_relu
 from advact_jax.linen.learned import _Learned
@@ -174,85 +173,6 @@ class PELU(_Learned, kw_only=True):
     beta_init: Initial = _initial(pelu, "beta")
     beta_regularizer: Penalised = None
     beta_constraint: Constrained = None
-
-
-@documented
-class Snake(_positive.LogScale, _Learned, kw_only=True):
-    r"""Line with a learned periodic part.
-
-    <definition>
-
-    The parameter is ``alpha``, by default one per channel. DAC and BigVGAN learn one frequency per
-    channel, from 1. With ``log_scale`` logarithms are learned, which keeps the coefficients
-    positive; initial values are given as coefficients all the same.
-
-    Args:
-      <alpha: frequency>
-      log_scale: whether logarithms are learned.
-      <axes>
-      <others>
-
-    Raises:
-      <raises>
-
-    Example:
-      >>> from advact_jax import linen
-      >>> layer = linen.Snake()
-      >>> variables = layer.init(jax.random.key(0), jnp.ones((2, 4)))
-      >>> variables["params"]["alpha"].shape
-      (4,)
-
-    References:
-      <source>.
-    """
-
-    _function = staticmethod(snake)
-    alpha_init: Initial = _initial(snake, "alpha")
-    alpha_regularizer: Penalised = None
-    alpha_constraint: Constrained = None
-    log_scale: bool = False
-
-
-@documented
-class SnakeBeta(_positive.LogScale, _Learned, kw_only=True):
-    r"""Line with a periodic part whose frequency and height are learned.
-
-    <definition>
-
-    The parameters are ``alpha`` and ``beta``, by default one of each per channel. As in BigVGAN and
-    the vocoders that follow it there is one of each per channel. With ``log_scale`` logarithms are
-    learned, which keeps the coefficients positive; initial values are given as coefficients all the
-    same.
-
-    Args:
-      <alpha: frequency>
-      <beta: inverse of the height>
-      log_scale: whether logarithms are learned.
-      <axes>
-      <others>
-
-    Raises:
-      <raises>
-
-    Example:
-      >>> from advact_jax import linen
-      >>> layer = linen.SnakeBeta()
-      >>> variables = layer.init(jax.random.key(0), jnp.ones((2, 4)))
-      >>> variables["params"]["alpha"].shape
-      (4,)
-
-    References:
-      <source>.
-    """
-
-    _function = staticmethod(snake_beta)
-    alpha_init: Initial = _initial(snake_beta, "alpha")
-    alpha_regularizer: Penalised = None
-    alpha_constraint: Constrained = None
-    beta_init: Initial = _initial(snake_beta, "beta")
-    beta_regularizer: Penalised = None
-    beta_constraint: Constrained = None
-    log_scale: bool = False
 
 
 @documented

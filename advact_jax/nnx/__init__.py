@@ -60,10 +60,11 @@ from advact_jax.nnx.parametric import PELU as PELU
 from advact_jax.nnx.parametric import SMU as SMU
 from advact_jax.nnx.parametric import TLU as TLU
 from advact_jax.nnx.parametric import XIELU as XIELU
-from advact_jax.nnx.parametric import Snake as Snake
-from advact_jax.nnx.parametric import SnakeBeta as SnakeBeta
 from advact_jax.nnx.parametric import SReLU as SReLU
 from advact_jax.nnx.parametric import StarReLU as StarReLU
+from advact_jax.nnx.periodic import SinLU as SinLU
+from advact_jax.nnx.periodic import Snake as Snake
+from advact_jax.nnx.periodic import SnakeBeta as SnakeBeta
 from advact_jax.nnx.tables import APL as APL
 from advact_jax.nnx.tables import PWLU as PWLU
 from advact_jax.nnx.tables import BSpline as BSpline

@@ -10,10 +10,10 @@ from typing import Any
 from flax import nnx
 
 from advact_jax import _configs
-from advact_jax.nnx import adaptive, conditioned, core, gated, learned, parametric, tables
+from advact_jax.nnx import adaptive, conditioned, core, gated, learned, parametric, periodic, tables
 from advact_jax.nnx.recorded import config_of
 
-_KNOWN = _configs.public(adaptive, conditioned, core, gated, learned, parametric, tables)
+_KNOWN = _configs.public(adaptive, conditioned, core, gated, learned, parametric, periodic, tables)
 
 
 def serialize(layer: Any) -> dict[str, Any]:

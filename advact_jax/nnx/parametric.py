@@ -14,7 +14,6 @@ from advact_jax.functions.gates import acon_c
 from advact_jax.functions.gaussian import smu
 from advact_jax.functions.integrals import xielu
 from advact_jax.functions.parametric import pelu
-from advact_jax.functions.periodic import snake, snake_beta
 from advact_jax.functions.piecewise import srelu, tlu
 from advact_jax.functions.powers import star_relu
 from advact_jax.nnx.learned import _layer, _Learned, _made
@@ -189,90 +188,6 @@ class PELU(_Learned):
     beta_init: InitVar[Initial] = _initial(pelu, "beta")
     beta_regularizer: InitVar[Penalised] = None
     beta_constraint: InitVar[Constrained] = None
-
-
-@_layer
-class Snake(_positive.LogScale, _Learned):
-    r"""Line with a learned periodic part.
-
-    <definition>
-
-    The parameter is ``alpha``, by default one per channel. DAC and BigVGAN learn one frequency per
-    channel, from 1. With ``log_scale`` logarithms are learned, which keeps the coefficients
-    positive; initial values are given as coefficients all the same.
-
-    Args:
-      <features>
-      <alpha: frequency>
-      log_scale: whether logarithms are learned.
-      <axes>
-      <others>
-      rngs: random streams, needed only where an initializer is given.
-
-    Raises:
-      <raises>
-
-    Example:
-      >>> from advact_jax import nnx
-      >>> layer = nnx.Snake(4)
-      >>> layer.alpha.shape
-      (4,)
-
-    References:
-      <source>.
-    """
-
-    _function = staticmethod(snake)
-    alpha: nnx.Param = _made()
-    alpha_init: InitVar[Initial] = _initial(snake, "alpha")
-    alpha_regularizer: InitVar[Penalised] = None
-    alpha_constraint: InitVar[Constrained] = None
-    log_scale: bool = False
-
-
-@_layer
-class SnakeBeta(_positive.LogScale, _Learned):
-    r"""Line with a periodic part whose frequency and height are learned.
-
-    <definition>
-
-    The parameters are ``alpha`` and ``beta``, by default one of each per channel. As in BigVGAN and
-    the vocoders that follow it there is one of each per channel. With ``log_scale`` logarithms are
-    learned, which keeps the coefficients positive; initial values are given as coefficients all the
-    same.
-
-    Args:
-      <features>
-      <alpha: frequency>
-      <beta: inverse of the height>
-      log_scale: whether logarithms are learned.
-      <axes>
-      <others>
-      rngs: random streams, needed only where an initializer is given.
-
-    Raises:
-      <raises>
-
-    Example:
-      >>> from advact_jax import nnx
-      >>> layer = nnx.SnakeBeta(4)
-      >>> layer.alpha.shape
-      (4,)
-
-    References:
-      <source>.
-    """
-
-    _function = staticmethod(snake_beta)
-    alpha: nnx.Param = _made()
-    alpha_init: InitVar[Initial] = _initial(snake_beta, "alpha")
-    alpha_regularizer: InitVar[Penalised] = None
-    alpha_constraint: InitVar[Constrained] = None
-    beta: nnx.Param = _made()
-    beta_init: InitVar[Initial] = _initial(snake_beta, "beta")
-    beta_regularizer: InitVar[Penalised] = None
-    beta_constraint: InitVar[Constrained] = None
-    log_scale: bool = False
 
 
 @_layer

@@ -28,6 +28,7 @@ LAYERS: dict[str, tuple[dict[str, Any], Any]] = {
                        lambda x: advact_jax.snake_beta(x, 1.0, 2.0)),
     "ACON": ({"p1_init": 1.0, "p2_init": 0.0}, advact_jax.silu),
     "SMU": ({}, advact_jax.smu),
+    "SinLU": ({}, advact_jax.sinlu),
     "XIELU": ({}, advact_jax.xielu),
     "XIELU, own": ({"beta": 0.25, "alpha_n_init": 1.5},
                    lambda x: advact_jax.xielu(x, 0.8, 1.5, 0.25)),
