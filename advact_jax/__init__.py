@@ -4,7 +4,6 @@ from advact_jax._declare import activation as activation
 from advact_jax._spec import Parameter as Parameter
 from advact_jax.functions.attention import entropy as entropy
 from advact_jax.functions.attention import gumbel_softmax as gumbel_softmax
-from advact_jax.functions.attention import softmax2d as softmax2d
 from advact_jax.functions.attention import softmax_one as softmax_one
 from advact_jax.functions.attention import softmax_with_sink as softmax_with_sink
 from advact_jax.functions.attention import softpick as softpick
@@ -27,6 +26,7 @@ from advact_jax.functions.exponential_gates import telu as telu
 from advact_jax.functions.exponentials import celu as celu
 from advact_jax.functions.exponentials import elu as elu
 from advact_jax.functions.exponentials import exponential as exponential
+from advact_jax.functions.exponentials import scaled_elu as scaled_elu
 from advact_jax.functions.exponentials import selu as selu
 from advact_jax.functions.features import antirectifier as antirectifier
 from advact_jax.functions.features import crelu as crelu
@@ -51,6 +51,8 @@ from advact_jax.functions.integrals import xielu as xielu
 from advact_jax.functions.linear import identity as identity
 from advact_jax.functions.linear import linear as linear
 from advact_jax.functions.linear import step as step
+from advact_jax.functions.log_sums import logmeanexp as logmeanexp
+from advact_jax.functions.log_sums import logsumexp as logsumexp
 from advact_jax.functions.normalizing import gaussian_topk as gaussian_topk
 from advact_jax.functions.normalizing import poly_norm as poly_norm
 from advact_jax.functions.normalizing import solu as solu
@@ -107,9 +109,8 @@ from advact_jax.functions.soft_clamps import softclamp_gelu as softclamp_gelu
 from advact_jax.functions.soft_clamps import softclamp_silu as softclamp_silu
 from advact_jax.functions.softmax import hardmax as hardmax
 from advact_jax.functions.softmax import log_softmax as log_softmax
-from advact_jax.functions.softmax import logmeanexp as logmeanexp
-from advact_jax.functions.softmax import logsumexp as logsumexp
 from advact_jax.functions.softmax import softmax as softmax
+from advact_jax.functions.softmax import softmax2d as softmax2d
 from advact_jax.functions.softmax import softmin as softmin
 from advact_jax.functions.softplus import log_sigmoid as log_sigmoid
 from advact_jax.functions.softplus import parametric_softplus as parametric_softplus

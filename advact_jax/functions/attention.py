@@ -340,7 +340,7 @@ def entropy(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
     return jax.checkpoint(of, prevent_cse=False)(x)
 
 
-# -- softmax as torch has it --------------------------------------------------------------------
+# -- a random choice ----------------------------------------------------------------------------
 
 
 @functools.partial(jax.jit, static_argnames=("hard", "axis"))
@@ -408,37 +408,3 @@ def _straight_through(logits: Array, soft: Array, mask: Array | None, axis: int)
 @_straight_through.defjvp
 def _straight_through_rule(axis: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
     return _straight_through(*primals, axis), tangents[1]
-
-
-@jax.jit
-def softmax2d(x: ArrayLike) -> Array:
-    """Softmax over the channels of an image, whose axis is the third from the end.
-
-    This is torch's ``Softmax2d``, for images with channels first. With channels last, as usual in
-    JAX, it is ``softmax(x, axis=-1)``.
-
-    Args:
-      x: input, real, of the shape (channels, height, width) or (images, channels, height, width).
-
-    Returns:
-      An array of the shape and dtype of ``x`` (integers are promoted to float).
-
-    Raises:
-      TypeError: if ``x`` isn't a real array.
-      ValueError: if it has another number of axes than 3 or 4.
-
-    Example:
-      >>> print(advact_jax.softmax2d(jnp.zeros((4, 1, 2)))[0])
-      [[0.25 0.25]]
-
-    References:
-      PyTorch, ``torch.nn.Softmax2d``.
-    """
-    array = _checks.real("softmax2d", "x", x)
-    if array.ndim not in (3, 4):
-        raise ValueError(
-            "softmax2d: expected x of the shape (channels, height, width) or (images, channels, "
-            f"height, width), got {_checks.describe(x)}."
-        )
-    array, axes, _ = _rows.arguments("softmax2d", "x", array, -3)
-    return _with_sink(array, None, None, axes)[0]

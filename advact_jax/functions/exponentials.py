@@ -136,6 +136,9 @@ def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
+# ONNX's: rounded to float32.
+_ONNX_ALPHA = 1.67326319217681884765625
+_ONNX_GAMMA = 1.05070102214813232421875
 
 
 @activation(
@@ -159,7 +162,6 @@ _SELU_SCALE = 1.0507009873554804934193349852946
         "flax": "selu",
         "keras": "selu",
         "torch": ["selu", "SELU"],
-        "onnx": "Selu",
     },
 )  # fmt: skip
 def selu(x: ArrayLike) -> Array:
@@ -181,6 +183,58 @@ def selu(x: ArrayLike) -> Array:
     x = jnp.asarray(x)
     low = (_SELU_SCALE * _SELU_ALPHA) * num.expm1(_negative(x))
     return jnp.where(x > 0, _SELU_SCALE * x, low)
+
+
+@activation(
+    parameters={
+        "alpha": Parameter(
+            partial=lambda x, alpha, gamma: gamma * num.expm1(_negative(x)),
+            domain="nonnegative",
+            samples=(0.3,),
+        ),
+        "gamma": Parameter(
+            partial=lambda x, alpha, gamma: jnp.where(x > 0, x, alpha * num.expm1(_negative(x))),
+            domain="positive",
+            samples=(2.5,),
+        ),
+    },
+    dx=lambda x, alpha, gamma: jnp.where(x > 0, gamma, num.tail(_negative(x)).times(gamma * alpha)),
+    dxx=lambda x, alpha, gamma: jnp.where(x > 0, 0, num.tail(_negative(x)).times(gamma * alpha)),
+    limits=lambda alpha, gamma: (-alpha * gamma, math.inf),
+    slope_limits=lambda alpha, gamma: (0.0, gamma),
+    kinks={0.0: "left"},
+    reference=lambda mp, x, alpha, gamma: gamma * (+x if x > 0 else alpha * mp.expm1(x)),
+    tier="stable",
+    latex=r"\gamma \begin{cases} x & x > 0 \\ \alpha (e^x - 1) & x \le 0 \end{cases}",
+    paper="ONNX, operator Selu; Klambauer, Unterthiner, Mayr & Hochreiter 2017, Self-normalizing "
+    "neural networks, arXiv:1706.02515",
+    names={"onnx": "Selu"},
+)
+def scaled_elu(
+    x: ArrayLike, alpha: ArrayLike = _ONNX_ALPHA, gamma: ArrayLike = _ONNX_GAMMA
+) -> Array:
+    r"""Scaled exponential linear unit with two constants: :math:`\gamma` times `elu`.
+
+    This is ONNX's Selu, whose defaults are those of `selu` rounded to float32. The derivative at 0
+    is gamma times alpha.
+
+    Args:
+      x: an array of any shape.
+      alpha: as in `elu`; broadcasts against ``x``.
+      gamma: scale, positive; broadcasts against ``x``.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.scaled_elu(jnp.array([-1.0, 0.0, 2.0]), 1.0, 2.0)
+      Array([-1.264,  0.       ,  4.       ], dtype=float32)
+
+    References:
+      ONNX operator ``Selu``.
+    """
+    x = jnp.asarray(x)
+    return jnp.where(x > 0, gamma * x, (gamma * alpha) * num.expm1(_negative(x)))
 
 
 @activation(
