@@ -116,6 +116,12 @@ class Case(Checked):
         return by
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"[{', '.join(map(_shown, value))}]"
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+
+
 def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | str) else float(value)
 
@@ -159,7 +165,7 @@ class RowCase(Checked):
     @property
     def name(self) -> str:
         """The function's name and what is given."""
-        return f"{self.spec.name}({', '.join(f'{key}={v}' for key, v in self.given.items())})"
+        return f"{self.spec.name}({', '.join(f'{k}={_shown(v)}' for k, v in self.given.items())})"
 
     def call(self, x: Any, **others: Any) -> Any:
         """Call the function at these arguments and others."""
