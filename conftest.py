@@ -3,7 +3,7 @@
 Tests with the marker ``sampled`` take turns: of ten, one is run, another each day, so that all are
 run in ten days. What was changed is tested whole: the activations of one or two files that differ
 from the last commit before this one, or from the branch that this one left. Which file a test
-speaks of, its parameter ``case`` says, or FAMILIES in its module.
+speaks of, its parameter ``case`` says, or SUBJECTS in its module.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def _subjects(item: pytest.Item) -> set[str]:
     if hasattr(case, "function"):
         return {case.function.__module__}
     module: Any = getattr(item, "module")  # noqa: B009
-    return {module.__name__, *(f"advact_jax.functions.{name}" for name in module.FAMILIES)}
+    subjects = getattr(module, "SUBJECTS", ())
+    return {module.__name__, *(f"advact_jax.{name}" for name in subjects)}
 
 
 def _changed_modules() -> set[str]:

@@ -125,7 +125,8 @@ def _errors(judged: Callable[..., Any], case: Any, dtype: str) -> list[str]:
             return ["-"] * 3
         found: Any = accuracy.measure_rows(judged, case, dtype)
     else:
-        found = accuracy.measure(judged, case, accuracy.inputs(case.spec, dtype, case.given))
+        x = accuracy.inputs(case.spec, dtype, case.given)
+        found = accuracy.measure(judged, case, x, case.spec.value_floor)
     return [*map(_cell, found)]
 
 

@@ -38,6 +38,7 @@ def activation(
     limits: tuple[Any, Any] | Formula | None = None,
     slope_limits: tuple[Any, Any] | Formula | None = None,
     kinks: Mapping[float, str] | Formula | None = None,
+    value_floor: float = 0.0,
     reference: Formula | None = None,
     latex: str = "",
     tier: Literal["stable", "experimental"] = "experimental",
@@ -70,6 +71,8 @@ def activation(
       slope_limits: the limits of the derivative.
       kinks: points where the function or a derivative jumps, each with the side ("left" or
         "right") whose piece owns it (or a function of the parameters).
+      value_floor: for a function with a zero whose place depends on the parameters: the size below
+        which errors of the value are counted in ulps of this size.
       reference: the function of an mpmath number, ``reference(mp, x, **parameters)``, written in
         other algebra than the formula.
       latex: the definition.
@@ -113,6 +116,7 @@ def activation(
             limits=limits,  # type: ignore[arg-type]
             slope_limits=slope_limits,  # type: ignore[arg-type]
             kinks=kinks or {},
+            value_floor=value_floor,
             reference=reference,
             latex=latex,
             tier=tier,

@@ -64,6 +64,7 @@ class Spec:
     limits: tuple[Any, Any] | None
     slope_limits: tuple[Any, Any] | None
     kinks: Any
+    value_floor: float
     reference: Formula | None
     latex: str
     tier: str

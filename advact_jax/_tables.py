@@ -28,7 +28,8 @@ def rule(
         name=name, formula=formula, signature=inspect.signature(formula), parameters=parameters,
         flags={}, dx=dx, dxx=dxx, dx_from_output=None, region=None, slope=None,
         region_from_output=None, output_tells_region=None, limits=None, slope_limits=None, kinks={},
-        reference=None, latex="", tier="", paper="", names={}, keeps_integers=False, notes={},
+        value_floor=0.0, reference=None, latex="", tier="", paper="", names={},
+        keeps_integers=False, notes={},
     )  # fmt: skip
 
 

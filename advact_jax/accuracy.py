@@ -125,7 +125,10 @@ def ulp_errors(result: Any, truth: Any, dtype: Any, floor: Any = 0.0) -> np.ndar
 
 
 def measure(
-    function: Callable[[Any], Any], judge: Callable[[Any], Any], x: np.ndarray
+    function: Callable[[Any], Any],
+    judge: Callable[[Any], Any],
+    x: np.ndarray,
+    value_floor: float = 0.0,
 ) -> tuple[Error, ...]:
     """Measure a function and two derivatives on ``x`` against the float64 path of ``judge``.
 
@@ -133,6 +136,7 @@ def measure(
       function: elementwise function of one array.
       judge: elementwise function that is right in float64.
       x: inputs of the type to measure.
+      value_floor: as in a declaration.
 
     Returns:
       One `Error` for the value, the first and the second derivative.
@@ -140,7 +144,8 @@ def measure(
     found = evaluate(together(derivatives(function)), x)
     truths = truth_at(together(derivatives(judge)), x)
     return tuple(
-        summarise(found[order], truths[order], x, signed=order > 0) for order in range(len(found))
+        summarise(found[order], truths[order], x, order > 0, 0.0 if order else value_floor)
+        for order in range(len(found))
     )
 
 
@@ -170,12 +175,16 @@ def truth_at(
 
 
 def summarise(
-    result: np.ndarray, truths: tuple[np.ndarray, np.ndarray], x: np.ndarray, signed: bool
+    result: np.ndarray,
+    truths: tuple[np.ndarray, np.ndarray],
+    x: np.ndarray,
+    signed: bool,
+    least: float = 0.0,
 ) -> Error:
     """Return the worst error of ``result``, by the rules of this module."""
     truth = truths[0]
     finite = truth[np.isfinite(truth)]
-    floor = 2.0**-6 if signed and finite.size and finite.min() < 0 < finite.max() else 0.0
+    floor = 2.0**-6 if signed and finite.size and finite.min() < 0 < finite.max() else least
     errors = np.minimum(*(ulp_errors(result, t, x.dtype, floor) for t in truths))
     broken = ~np.isfinite(errors)
     at = np.asarray(x).astype(np.float64)
@@ -212,7 +221,7 @@ def measure_spec(
     """Measure a declared activation in one type, at the given parameters and flags."""
     spec: Spec = function.spec  # type: ignore[attr-defined]
     bound = functools.partial(function, **(given or {}))
-    return measure(bound, bound, inputs(spec, dtype, given or {}))
+    return measure(bound, bound, inputs(spec, dtype, given or {}), spec.value_floor)
 
 
 # -- functions along an axis --------------------------------------------------------------------

@@ -135,6 +135,7 @@ def test_the_old_name_of_the_slope_is_taken_with_a_warning() -> None:
 # -- fixed activations --------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in GIVEN_ARRAYS])
 def test_an_activation_is_the_function_at_its_parameters(name: str) -> None:
     function = EVERY[name]

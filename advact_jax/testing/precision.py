@@ -20,7 +20,7 @@ def check_accuracy(case: Case, dtype: Any, judge: Callable[[Any], Any] | None = 
     neighbourhoods of kinks and of zero. Where the truth is finite the result must be.
     """
     x = accuracy.inputs(case.spec, jnp.dtype(dtype), case.given)
-    errors = accuracy.measure(case, judge or case, x)
+    errors = accuracy.measure(case, judge or case, x, case.spec.value_floor)
     _check_errors(case, jnp.dtype(dtype), errors)
 
 

@@ -98,7 +98,8 @@ def _check_against_reference(
         truths.append(truth)
     with mp.workdps(60):
         signed = (order > 0 or by is not None) and min(truths) < 0 < max(truths)
-        floor = mp.mpf(2) ** -6 if signed else mp.mpf(0)
+        least = case.spec.value_floor if order == 0 and by is None else 0.0
+        floor = mp.mpf(2) ** -6 if signed else mp.mpf(least)
         for at, y, truth in zip(x, result, truths, strict=True):
             if abs(truth) < tiny and abs(y) <= tiny:
                 continue

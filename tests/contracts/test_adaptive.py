@@ -17,13 +17,13 @@ import advact_jax
 from advact_jax import catalog
 
 pytestmark = pytest.mark.sampled
-FAMILIES = (
-    "grouping",
-    "normalizing",
-    "conditioned",
-    "randomized",
-    "complex_valued",
-    "unnormalized",
+SUBJECTS = (
+    "functions.grouping",
+    "functions.normalizing",
+    "functions.conditioned",
+    "functions.randomized",
+    "functions.complex_valued",
+    "functions.unnormalized",
 )
 
 INF, NAN = math.inf, math.nan

@@ -14,7 +14,7 @@ from advact_jax.functions import attention
 from tests.contracts.test_softmax import STRANGE, exact, kept_bytes, ulps
 
 pytestmark = pytest.mark.sampled
-FAMILIES = ("attention", "caps")
+SUBJECTS = ("functions.attention", "functions.caps")
 
 INF, NAN = math.inf, math.nan
 MAPS: dict[str, Any] = {

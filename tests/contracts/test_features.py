@@ -16,7 +16,7 @@ from jax import lax
 from advact_jax.functions import features, gated
 
 pytestmark = pytest.mark.sampled
-FAMILIES = ("features", "gated")
+SUBJECTS = ("functions.features", "functions.gated")
 INF, NAN = math.inf, math.nan
 TWO = functools.partial(features.maxout, k=2)
 FUNCTIONS: dict[str, Any] = {

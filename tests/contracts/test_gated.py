@@ -22,7 +22,7 @@ from advact_jax.functions.self_gated import gelu
 from advact_jax.functions.softplus import softplus
 
 pytestmark = pytest.mark.sampled
-FAMILIES = ("gated", "clamped", "capped", "units")
+SUBJECTS = ("functions.gated", "functions.clamped", "functions.capped", "functions.units")
 
 INF, NAN = math.inf, math.nan
 Function = Callable[..., Any]

@@ -15,7 +15,7 @@ from advact_jax.functions import simplex
 from tests.contracts.test_softmax import STRANGE, exact, kept_bytes, ulps
 
 pytestmark = pytest.mark.sampled
-FAMILIES = ("simplex",)
+SUBJECTS = ("functions.simplex",)
 
 INF, NAN = math.inf, math.nan
 MAPS: dict[str, Any] = {

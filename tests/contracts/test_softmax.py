@@ -17,7 +17,7 @@ from advact_jax.functions import log_sums
 from advact_jax.functions import softmax as family
 
 pytestmark = pytest.mark.sampled
-FAMILIES = ("softmax", "log_sums")
+SUBJECTS = ("functions.softmax", "functions.log_sums")
 INF, NAN = math.inf, math.nan
 MAPS: dict[str, Any] = {
     name: getattr(family, name) for name in ("softmax", "log_softmax", "softmin", "hardmax")

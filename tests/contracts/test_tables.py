@@ -20,7 +20,7 @@ from advact_jax import catalog, testing
 from advact_jax.functions import rational, spline, tables
 
 pytestmark = pytest.mark.sampled
-FAMILIES = ("rational", "tables", "spline")
+SUBJECTS = ("functions.rational", "functions.tables", "functions.spline")
 
 INF, NAN = math.inf, math.nan
 FUNCTIONS = {

@@ -17,6 +17,14 @@ import pytest
 import advact_jax
 from advact_jax import layers, linen, nnx
 
+pytestmark = pytest.mark.sampled
+SUBJECTS = (
+    "linen.adaptive",
+    "nnx.adaptive",
+    "linen.conditioned",
+    "nnx.conditioned",
+)
+
 KEY = jax.random.key(0)
 X = jax.random.normal(jax.random.key(1), (4, 5, 6, 20))
 # The arguments for both, what nnx is told beside them, and the shapes of the parameters.

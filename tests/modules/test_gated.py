@@ -17,6 +17,13 @@ from jax import Array
 import advact_jax
 from advact_jax import Activation, linen, nnx
 
+pytestmark = pytest.mark.sampled
+SUBJECTS = (
+    "linen.gated",
+    "nnx.gated",
+    "gating",
+)
+
 KEY = jax.random.key(1)
 X = jax.random.normal(jax.random.key(0), (3, 5, 4))
 

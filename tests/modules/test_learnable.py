@@ -474,6 +474,7 @@ GENERIC = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name, key", GENERIC)
 def test_any_parameter_of_any_function_can_be_learned(name: str, key: str) -> None:
     function, parameters = catalog.lookup(name), SPECS[name].parameters

@@ -14,6 +14,14 @@ from flax import nnx as flax_nnx
 import advact_jax
 from advact_jax import linen, nnx
 
+pytestmark = pytest.mark.sampled
+SUBJECTS = (
+    "linen.parametric",
+    "nnx.parametric",
+    "linen.periodic",
+    "nnx.periodic",
+)
+
 X = jnp.asarray(np.random.default_rng(0).normal(0, 2, (8, 3)), jnp.float32)
 # Each layer with the function that it starts as.
 LAYERS: dict[str, tuple[dict[str, Any], Any]] = {

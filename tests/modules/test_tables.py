@@ -15,6 +15,15 @@ from flax.linen import meta
 import advact_jax
 from advact_jax import linen, nnx
 
+pytestmark = pytest.mark.sampled
+SUBJECTS = (
+    "linen.tables",
+    "nnx.tables",
+    "functions.rational",
+    "functions.tables",
+    "functions.spline",
+)
+
 X = jax.random.normal(jax.random.key(0), (8, 4))
 TABLE = np.linspace(-1, 1, 4 * 7, dtype="float32").reshape(4, 7)
 
