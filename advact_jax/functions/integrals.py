@@ -179,7 +179,7 @@ def _xielu_limits(alpha_p: float, alpha_n: float, beta: float) -> tuple[float, f
     },
     notes={
         "float32, float64": "About its zero on the left, whose place depends on the parameters, "
-        "the value is right to 2^-38 (in float64 2^-76): errors are counted in ulps of 2^-14 there.",
+        "the value is right to 2^-38 (float64: 2^-76): errors are counted in ulps of 2^-14 there.",
     },
 )  # fmt: skip
 def xielu(
