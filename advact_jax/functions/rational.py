@@ -195,24 +195,41 @@ QUOTIENTS: Mapping[str, Any] = MappingProxyType(
 )
 
 
-def rational_coefficients(name: str, version: Version = "A") -> tuple[np.ndarray, np.ndarray]:
+# Those of the paper's authors, in the package rational_activations 0.2.0.
+_PUBLISHED: Mapping[tuple[str, str], Any] = MappingProxyType(
+    {
+        ("leaky_relu", "A"): (
+            (
+                0.029792778657264946, 0.6183735264987601, 2.323309062531321, 3.051936237265109,
+                1.4854203263828845, 0.2510244961111299,
+            ),
+            (-1.1419548357285474, 4.393159974992486, 0.8714712309957245, 0.34719662339598834),
+        )
+    }
+)  # fmt: skip
+
+
+def rational_coefficients(
+    name: str, version: Version = "A", *, published: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficients with which `rational` is close to a known activation on [-3, 3].
 
     They are least-squares fits of degrees 5 and 4 whose denominators are even with positive
-    coefficients, so that all versions give the same function. (The fits that come with the paper's
-    code differ from version to version, and have much the same error.) Beyond [-3, 3] the quotient
-    leaves the activation.
+    coefficients, so that all versions give the same function. Beyond [-3, 3] the quotient leaves
+    the activation. The fits that come with the paper's code differ from version to version; of
+    these the one from which its networks start is here, that of "leaky_relu" in version A.
 
     Args:
       name: "identity", "leaky_relu" (slope 0.01), "relu", "tanh", "sigmoid", "gelu", "silu" or
         "swish".
       version: version of the denominator; "C" has a constant term.
+      published: whether to return the coefficients of the paper's code.
 
     Returns:
       The coefficients of the numerator and of the denominator, float64.
 
     Raises:
-      ValueError: if the name or the version is unknown.
+      ValueError: if the name or the version is unknown, or none are published for it here.
 
     Example:
       >>> numerator, denominator = advact_jax.rational_coefficients("tanh")
@@ -220,6 +237,14 @@ def rational_coefficients(name: str, version: Version = "A") -> tuple[np.ndarray
       [0.4621 0.7616]
     """
     _check_version("rational_coefficients", version)
+    if published:
+        if (name, version) not in _PUBLISHED:
+            raise ValueError(
+                "rational_coefficients: expected 'leaky_relu' and version 'A' for published "
+                f"coefficients, got {name!r} and {version!r}."
+            )
+        a, b = _PUBLISHED[name, version]
+        return np.asarray(a), np.asarray(b)
     if name not in QUOTIENTS:
         raise ValueError(
             f"rational_coefficients: expected name to be one of {', '.join(QUOTIENTS)}, "

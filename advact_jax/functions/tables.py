@@ -372,7 +372,9 @@ _POLY_RELU = _tables.rule(
         {"bias": -0.25} | _tables.given(weights=(-0.5, 2.0)),
     ),
     reference=lambda mp, row, weights, bias=0.0: [
-        mp.polyval([mp.convert(v) for v in (*weights, bias)], (x + abs(x)) / 2) for x in row
+        mp.convert(bias)
+        + mp.fsum(mp.convert(w) * ((x + abs(x)) / 2) ** k for k, w in enumerate(weights[::-1], 1))
+        for x in row
     ],
     tier="experimental",
     latex=r"\sum_{i=1}^n w_{n-i} \max(x, 0)^i + b",

@@ -459,3 +459,12 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
 def test_a_bad_argument_is_named(call: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_published_coefficients_are_close_to_the_leaky_rectifier() -> None:
+    x = jnp.linspace(-3, 3, 61)
+    numerator, denominator = advact_jax.rational_coefficients("leaky_relu", published=True)
+    y = advact_jax.rational(x, numerator, denominator)
+    assert np.max(np.abs(y - advact_jax.leaky_relu(x))) < 0.06
+    with pytest.raises(ValueError, match="rational_coefficients: expected 'leaky_relu' and"):
+        advact_jax.rational_coefficients("tanh", published=True)
