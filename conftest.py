@@ -1,9 +1,10 @@
 """Settings of every test: four virtual CPU devices, the backends, the names in examples.
 
-Tests with the marker ``sampled`` take turns: of ten, one is run, another each day, so that all are
-run in ten days. What was changed is tested whole: the activations of one or two files that differ
-from the last commit before this one, or from the branch that this one left. Which file a test
-speaks of, its parameter ``case`` says, or SUBJECTS in its module.
+Tests with the marker ``sampled`` take turns: of twenty, one is run, another each day, so that all
+are run in twenty days; of those with ``sampled(3)``, one in three. What was changed is tested
+whole: the activations of one or two files that differ from the last commit before this one, or
+from the branch that this one left. Which file a test speaks of, its parameter ``case`` says, or
+SUBJECTS in its module.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ hypothesis.settings.load_profile("default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what chooses among the sampled tests."""
     group = parser.getgroup("sampling")
-    group.addoption("--one-in", type=int, help="run one sampled test in N (10; with -k: all)")
+    group.addoption("--one-in", type=int, help="run one sampled test in N (20; with -k: all)")
     group.addoption("--day", help="the day whose sample is run: 2026-01-31 (today)")
 
 
@@ -42,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _one_in(config: pytest.Config) -> int:
-    return config.getoption("--one-in") or (1 if config.option.keyword else 10)
+    return config.getoption("--one-in") or (1 if config.option.keyword else 20)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -58,9 +59,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     day, changed = datetime.date.fromisoformat(os.environ["ADVACT_DAY"]), _changed_modules()
     chosen, others = [], []
     for item in items:
-        turn = (zlib.crc32(item.nodeid.encode()) + day.toordinal()) % one_in == 0
-        always = item.get_closest_marker("sampled") is None
-        (chosen if always or turn or _subjects(item) & changed else others).append(item)
+        marker = item.get_closest_marker("sampled")
+        period = 1 if marker is None else marker.args[0] if marker.args else one_in
+        turn = (zlib.crc32(item.nodeid.encode()) + day.toordinal()) % period == 0
+        (chosen if turn or _subjects(item) & changed else others).append(item)
     config.hook.pytest_deselected(items=others)
     items[:] = chosen
 

@@ -81,7 +81,7 @@ def gated_unit(
       >>> advact_jax.gated_unit(x, activation="relu")
       Array([2., 0.], dtype=float32)
       >>> advact_jax.gated_unit(x, activation="silu", beta=1.702, interleaved=True)
-      Array([-0.8458,  3.8713], dtype=float32)
+      Array([-0.8458,  3.8713 ], dtype=float32)
 
     References:
       Shazeer 2020, "GLU variants improve transformer", arXiv:2002.05202.

@@ -14,6 +14,9 @@ import pytest
 import advact_jax
 from advact_jax import Activation, catalog, initializers
 
+pytestmark = pytest.mark.sampled(3)
+SUBJECTS = ("initializers",)
+
 KEY = jax.random.key(0)
 SHAPE = (400, 100)
 
@@ -99,10 +102,9 @@ def test_gains_agree_with_a_sample(name: str) -> None:
         with pytest.raises(ValueError, match="second moment is finite and not 0, got 0.0"):
             initializers.gain(name, backward=True)
         return
-    parameters: dict[str, Any] = {"threshold": 0.5, "value": -1.0} if name == "threshold" else {}
-    if name == "prelu":
-        parameters = {"alpha": 0.1}
-    f = Activation(name, **parameters)
+    spec = catalog.lookup(name).spec  # type: ignore[attr-defined]
+    required = [key for key in spec.parameters if key not in spec.defaults]
+    f = Activation(name, **{key: spec.parameters[key].samples[0] for key in required})
     z = np.random.default_rng(0).normal(size=2_000_000).astype(np.float32)
     moment = np.mean(np.asarray(f(z), np.float64) ** 2)
     assert initializers.gain(f) == pytest.approx(moment**-0.5, rel=0.02)

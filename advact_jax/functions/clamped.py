@@ -276,7 +276,7 @@ def swiglu_gpt_oss(
 
     Example:
       >>> advact_jax.swiglu_gpt_oss(jnp.array([1.0, 0.0, 8.0, -9.0]))
-      Array([  0.8458, -41.9997], dtype=float32)
+      Array([  0.8458, -41.9997  ], dtype=float32)
 
     References:
       OpenAI 2025, "gpt-oss-120b & gpt-oss-20b model card", arXiv:2508.10925.
@@ -317,7 +317,7 @@ def swiglu_deepseek_v4(
 
     Example:
       >>> advact_jax.swiglu_deepseek_v4(jnp.array([1.0, 50.0, 2.0, 50.0]))
-      Array([ 1.4621, 99.9955], dtype=float32)
+      Array([ 1.4621, 99.995  ], dtype=float32)
 
     References:
       DeepSeek-AI 2026, "DeepSeek-V4", arXiv:2606.19348.

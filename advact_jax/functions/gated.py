@@ -185,7 +185,7 @@ def geglu(
 
     Example:
       >>> advact_jax.geglu(jnp.array([1.0, 2.0]), jnp.array([1.0, 0.5]))
-      Array([0.8412, 0.9773], dtype=float32)
+      Array([0.8412  , 0.9773], dtype=float32)
 
     References:
       Shazeer 2020, "GLU variants improve transformer", arXiv:2002.05202.

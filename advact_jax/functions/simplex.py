@@ -163,7 +163,7 @@ def entmax(
       >>> print(advact_jax.entmax(jnp.array([1.0, 0.0, -1.0]), 2.0))
       [1. 0. 0.]
       >>> print(advact_jax.entmax(jnp.array([1.0, 0.0, -1.0]), 1.25))
-      [0.70 0.25 0.049]
+      [0.751  0.215 0.034]
 
     References:
       Correia, Niculae and Martins, "Adaptively sparse transformers", EMNLP 2019, arXiv:1909.00015.

@@ -18,6 +18,13 @@ from jax import Array
 import advact_jax
 from advact_jax import constraints, initializers, layers, linen, nnx, regularizers
 
+pytestmark = pytest.mark.sampled(3)
+SUBJECTS = (
+    "_core",
+    "linen.core",
+    "nnx.core",
+)
+
 KEY = jax.random.key(1)
 FAST_KEY = jax.random.key(1, impl="rbg")  # compiles in a tenth of the time
 X = jax.random.normal(jax.random.key(0), (3, 5, 4))

@@ -22,6 +22,13 @@ from jax import Array
 import advact_jax
 from advact_jax import catalog, linen, nnx, registry
 
+pytestmark = pytest.mark.sampled(3)
+SUBJECTS = (
+    "_modules",
+    "linen.learned",
+    "nnx.learned",
+)
+
 X = jax.random.normal(jax.random.key(0), (2, 4, 5, 3)) * 2
 KEY = jax.random.key(1)
 

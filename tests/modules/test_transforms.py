@@ -24,6 +24,14 @@ from jax import Array
 import advact_jax
 from advact_jax import linen, nnx
 
+pytestmark = pytest.mark.sampled(3)
+SUBJECTS = (
+    "linen.learned",
+    "nnx.learned",
+    "linen.core",
+    "nnx.core",
+)
+
 N = 3
 SHAPE = (2, 4, 3)
 X = jax.random.normal(jax.random.key(0), SHAPE)
