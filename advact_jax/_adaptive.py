@@ -7,12 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from advact_jax import _checks, _core, _modules, initializers
 from advact_jax._rule import compute_dtype
-from advact_jax.functions.self_gated import silu
+from advact_jax.functions.gates import acon_c
 from advact_jax.functions.sigmoids import sigmoid, tanh
 
 # -- arguments ----------------------------------------------------------------------------------
@@ -21,18 +20,10 @@ from advact_jax.functions.sigmoids import sigmoid, tanh
 def check_slopes(label: str, **slopes: Any) -> None:
     """Raise TypeError or ValueError unless these are finite numbers in rising order."""
     for key, value in slopes.items():
-        number(label, key, value)
+        _core.finite(label, key, value)
     lower, upper = slopes.values()
     if lower > upper:
         raise ValueError(f"{label}: expected {' <= '.join(slopes)}, got {lower!r} and {upper!r}.")
-
-
-def number(label: str, key: str, value: Any) -> None:
-    """Raise TypeError or ValueError unless this is a finite Python number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"{label}: expected {key} to be a number, got {_checks.describe(value)}.")
-    if not np.isfinite(value):
-        raise ValueError(f"{label}: expected {key} to be finite, got {value!r}.")
 
 
 def check_complex(label: str, dtype: Any, param_dtype: Any) -> None:
@@ -108,18 +99,9 @@ def lines(theta: Array, k: int, slope_range: float, shift_range: float) -> tuple
 
 
 def acon(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
-    """Return (p1 - p2) x sigmoid(b (p1 - p2) x) + p2 x, where b is sigmoid(beta)."""
-
-    def whole(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
-        wide = x.astype(compute_dtype(x.dtype))
-        p1, p2 = (_beside(p, wide) for p in (p1, p2))
-        return (silu((p1 - p2) * wide, sigmoid(beta)) + p2 * wide).astype(x.dtype)
-
-    return jax.checkpoint(whole, prevent_cse=False)(x, p1, p2, beta)
-
-
-def _beside(p: Array, x: Array) -> Array:
-    return p.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+    """Return ACON-C with slopes for each channel, and the sharpness sigmoid(beta)."""
+    p1, p2 = (p.reshape((1,) * (x.ndim - 1) + (-1,)) for p in (p1, p2))
+    return acon_c(x, p1, p2, sigmoid(beta))
 
 
 def complex_vector(label: str, z: Any, dtype: Any, features: int | None = None) -> Array:

@@ -70,13 +70,19 @@ def real(name: str, key: str, value: Any) -> jax.Array:
     return jnp.asarray(value)
 
 
+def floating(name: str, key: str, value: Any) -> jax.Array:
+    """Return ``value`` as a real array, integers promoted to floats as jnp does, or raise."""
+    array = real(name, key, value)
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    return array.astype(jax.eval_shape(jnp.exp, array).dtype)
+
+
 def number(name: str, key: str, value: Any) -> jax.Array:
     """Return ``value`` as a real or complex array in a floating-point type, or raise TypeError."""
     if is_array_like(value) and jnp.issubdtype(jnp.result_type(value), jnp.complexfloating):
         return jnp.asarray(value)
-    array = real(name, key, value)
-    is_float = jnp.issubdtype(array.dtype, jnp.floating)
-    return array if is_float else array.astype(jax.eval_shape(jnp.exp, array).dtype)
+    return floating(name, key, value)
 
 
 def broadcast_shape(name: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:

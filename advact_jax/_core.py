@@ -113,6 +113,14 @@ def _initializer_for(function: Callable[..., Any], fixed: tuple[tuple[str, Any],
     return initializers.initializer_for(function, **dict(fixed))
 
 
+def finite(label: str, key: str, value: Any) -> None:
+    """Raise TypeError or ValueError unless this is a finite Python number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"{label}: expected {key} to be a number, got {_checks.describe(value)}.")
+    if not np.isfinite(value):
+        raise ValueError(f"{label}: expected {key} to be finite, got {value!r}.")
+
+
 def joined(make: Callable[..., Any], interleaved: bool) -> Callable[..., Any]:
     """Return an initializer for two maps in one array, each drawn as if it were by itself."""
 

@@ -159,10 +159,9 @@ def evaluate(spec: Spec, x: Any, given: dict[str, Array], fixed: dict[str, Any])
     """Apply the rule to the arguments of a call: ``given`` as arrays, or ``fixed``."""
     x_name = next(iter(spec.signature.parameters))
     x = _checks.real(spec.name, x_name, x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        if spec.keeps_integers and not given and x.dtype != jnp.bool_:
-            return spec.formula(x, **fixed)
-        x = x.astype(jax.eval_shape(jnp.exp, x).dtype)
+    if spec.keeps_integers and not given and jnp.issubdtype(x.dtype, jnp.integer):
+        return spec.formula(x, **fixed)
+    x = _checks.floating(spec.name, x_name, x)
     shapes = {x_name: x.shape, **{key: value.shape for key, value in given.items()}}
     shape = _checks.broadcast_shape(spec.name, shapes)
     wide = compute_dtype(x.dtype)

@@ -177,14 +177,6 @@ def check_layout(name: str, gate: Any, interleaved: Any) -> None:
     _checks.boolean(name, "interleaved", interleaved)
 
 
-def floating(name: str, key: str, value: Any) -> Array:
-    """Return a real array, integers as floats."""
-    array = _checks.real(name, key, value)
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
-    return array.astype(jax.eval_shape(jnp.exp, array).dtype)
-
-
 def apply(
     name: str,
     unit: Callable[[Array, Array], Array],
@@ -211,7 +203,7 @@ def apply(
       arrays: other arrays by which the unit is differentiated.
     """
     check_layout(name, gate, interleaved)
-    x = floating(name, "x", x)
+    x = _checks.floating(name, "x", x)
     if up is None:
         index = _checks.axis_index(name, axis, x.ndim)
 
@@ -220,7 +212,7 @@ def apply(
 
         return jax.checkpoint(packed, prevent_cse=False)(x, *arrays)
     _checks.axis_index(name, axis, max(x.ndim, 1))
-    up = floating(name, "up", up)
+    up = _checks.floating(name, "up", up)
     shape = _checks.broadcast_shape(name, {"x": x.shape, "up": up.shape})
     dtype = jnp.result_type(x, up)
     pair = (v.reshape((1,) * (len(shape) - v.ndim) + v.shape) for v in (x, up))
@@ -258,7 +250,7 @@ def declared(
         given = {"up": up, **dict(zip(names, values, strict=True))}
         return evaluate(spec, gate, given, constants)
 
-    return call, [floating(name, key, parameters[key]) for key in names]
+    return call, [_checks.floating(name, key, parameters[key]) for key in names]
 
 
 def _is_constant(value: Any) -> bool:

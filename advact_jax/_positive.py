@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 
-from advact_jax import _checks
+from advact_jax import _checks, _core
 from advact_jax._modules import Learned
 from advact_jax.functions.softplus import softplus
 
@@ -34,12 +32,10 @@ class XIELU:
     beta: float
 
     def _completed(self, label: str, learned: Learned) -> Learned:
-        beta: Any = self.beta
-        if isinstance(beta, bool) or not isinstance(beta, int | float):
-            raise TypeError(f"{label}: expected beta to be a number, got {_checks.describe(beta)}.")
-        if not beta >= 0:
-            raise ValueError(f"{label}: expected beta not to be negative, got {beta}.")
-        return learned._replace(fixed={"beta": float(beta)})
+        _core.finite(label, "beta", self.beta)
+        if self.beta < 0:
+            raise ValueError(f"{label}: expected beta not to be negative, got {self.beta}.")
+        return learned._replace(fixed={"beta": float(self.beta)})
 
     def _least(self, key: str) -> float:
         return self.beta if key == "alpha_n" else 0.0

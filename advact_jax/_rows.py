@@ -165,9 +165,7 @@ def arguments(
     name: str, key: str, x: ArrayLike, axis: Axis, **others: ArrayLike | None
 ) -> tuple[Array, Axes, dict[str, Array | None]]:
     """Return the input as a float array, its axes from 0, and the others with as many axes."""
-    array = _checks.real(name, key, x)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        array = array.astype(jax.eval_shape(jnp.exp, array).dtype)
+    array = _checks.floating(name, key, x)
     given: dict[str, Array | None] = {}
     shapes = {key: array.shape}
     for other, value in others.items():
@@ -184,7 +182,5 @@ def arguments(
 
 def along(name: str, x: ArrayLike, axis: int) -> tuple[Array, int]:
     """Return the input as a float array, and its one axis from 0."""
-    array = _checks.real(name, "x", x)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        array = array.astype(jax.eval_shape(jnp.exp, array).dtype)
+    array = _checks.floating(name, "x", x)
     return array, _checks.axis_index(name, axis, array.ndim)

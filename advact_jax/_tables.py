@@ -61,9 +61,7 @@ def evaluate(spec: Spec, x: ArrayLike, fixed: Mapping[str, Any], **given: ArrayL
       fixed: what is known before tracing.
       given: the parameters, tables among them.
     """
-    x = _checks.real(spec.name, "x", x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jax.eval_shape(jnp.exp, x).dtype)
+    x = _checks.floating(spec.name, "x", x)
     arrays = {key: _checks.real(spec.name, key, value) for key, value in given.items()}
     entries = {key: spec.parameters[key].is_table for key in arrays}
     shapes = {key: v.shape[:-1] if entries[key] else v.shape for key, v in arrays.items()}

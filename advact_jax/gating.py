@@ -128,7 +128,7 @@ def _compiled(
             y = _gates.times(function(g.astype(wide), **every).astype(wide), u.astype(wide))
             return y.astype(g.dtype)
 
-        values = [_gates.floating("gated_unit", key, arrays[key]) for key in names]
+        values = [_checks.floating("gated_unit", key, arrays[key]) for key in names]
         return _gates.apply("gated_unit", plain, x, up, axis, gate, interleaved, *values)
 
     return gated_unit

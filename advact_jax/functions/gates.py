@@ -98,11 +98,7 @@ def b_silu(x: ArrayLike, alpha: ArrayLike = 1.67) -> Array:
 
 
 def _acon_argument(x: Array, p1: Any, p2: Any, beta: Any) -> Wide:
-    return smooth.scaled(smooth.times(beta, smooth.plus(p1, _minus(p2), x), x), x)
-
-
-def _minus(value: Any) -> Any:
-    return -value
+    return smooth.scaled(smooth.times(beta, smooth.plus(p1, -p2, x), x), x)
 
 
 def _acon_value(x: Array, p1: Any, p2: Any, beta: Any) -> Array:
@@ -127,7 +123,7 @@ def _times_slope(x: Array, slope: Array) -> Array:
 
 
 def _acon_by_beta(x: Array, p1: Any, p2: Any, beta: Any) -> Array:
-    line = smooth.scaled(smooth.plus(p1, _minus(p2), x), x)
+    line = smooth.scaled(smooth.plus(p1, -p2, x), x)
     return num.logistic_slope_times(smooth.square(line), _acon_argument(x, p1, p2, beta))
 
 

@@ -250,7 +250,7 @@ class PolyNorm(_Plain, kw_only=True):
 
     def __post_init__(self) -> None:
         self.axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        _adaptive.number(_label(self), "epsilon", self.epsilon)
+        _core.finite(_label(self), "epsilon", self.epsilon)
         super().__post_init__()
 
     @nn.compact

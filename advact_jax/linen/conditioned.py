@@ -168,8 +168,8 @@ class DynamicReLU(_Squeezed, kw_only=True):
 
     def __post_init__(self) -> None:
         _core.positive(_label(self), k=self.k)
-        _adaptive.number(_label(self), "slope_range", self.slope_range)
-        _adaptive.number(_label(self), "shift_range", self.shift_range)
+        _core.finite(_label(self), "slope_range", self.slope_range)
+        _core.finite(_label(self), "shift_range", self.shift_range)
         super().__post_init__()
 
     @nn.compact

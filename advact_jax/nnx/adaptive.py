@@ -284,7 +284,7 @@ class PolyNorm(_core.Layer, nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> None:
         _modules.check_types("PolyNorm", dtype, param_dtype)
-        _adaptive.number("PolyNorm", "epsilon", epsilon)
+        _core.finite("PolyNorm", "epsilon", epsilon)
         self.axis = tuple(axis) if isinstance(axis, list) else axis
         self.epsilon = epsilon
         self.dtype = dtype

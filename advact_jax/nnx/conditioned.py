@@ -206,8 +206,8 @@ class DynamicReLU(_Squeezed):
         rngs: nnx.Rngs,
     ) -> None:
         _core.positive("DynamicReLU", features=features, k=k, reduction=reduction)
-        _adaptive.number("DynamicReLU", "slope_range", slope_range)
-        _adaptive.number("DynamicReLU", "shift_range", shift_range)
+        _core.finite("DynamicReLU", "slope_range", slope_range)
+        _core.finite("DynamicReLU", "shift_range", shift_range)
         hidden = max(features // reduction, 1)
         super().__init__(
             hidden, 2 * k * features, features, reduction, kernel_init, dtype, param_dtype, rngs

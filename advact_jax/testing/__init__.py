@@ -13,12 +13,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from advact_jax._spec import Spec
+from advact_jax.testing.cases import PLATFORMS as PLATFORMS
 from advact_jax.testing.cases import Case as Case
 from advact_jax.testing.cases import ContractError as ContractError
 from advact_jax.testing.cases import RowCase as RowCase
 from advact_jax.testing.cases import cases as cases
 from advact_jax.testing.cases import row_cases as row_cases
-from advact_jax.testing.compiled import PLATFORMS as PLATFORMS
 from advact_jax.testing.compiled import check_lowering as check_lowering
 from advact_jax.testing.compiled import check_pallas as check_pallas
 from advact_jax.testing.compiled import check_residuals as check_residuals

@@ -12,6 +12,8 @@ import numpy as np
 
 from advact_jax._spec import RowSpec, Spec
 
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
 
 class ContractError(AssertionError):
     """A contract of an activation does not hold."""

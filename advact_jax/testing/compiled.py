@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from advact_jax import accuracy
-from advact_jax.testing.cases import Case
+from advact_jax.testing.cases import PLATFORMS, Case
 
 
 def residual_bytes(function: Callable[[Any], Any], dtype: Any = jnp.float32) -> float:
@@ -44,9 +44,6 @@ def check_residuals(case: Case) -> None:
     found = residual_bytes(case)
     if found > limit:
         case.fail(f"expected at most {limit} bytes per float32 element to be kept, got {found}.")
-
-
-PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
 def check_lowering(case: Case, platforms: tuple[str, ...] = PLATFORMS) -> None:

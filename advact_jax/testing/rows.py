@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from advact_jax import accuracy
-from advact_jax.testing.cases import RowCase
+from advact_jax.testing.cases import PLATFORMS, RowCase
 
 
 def check_row_accuracy(case: RowCase, dtype: Any) -> None:
@@ -192,9 +192,7 @@ def check_row_residuals(case: RowCase) -> None:
         )
 
 
-def check_row_lowering(
-    case: RowCase, platforms: tuple[str, ...] = ("cpu", "cuda", "rocm", "tpu")
-) -> None:
+def check_row_lowering(case: RowCase, platforms: tuple[str, ...] = PLATFORMS) -> None:
     """Check that value and gradient lower for each platform, which needs no such hardware."""
     for dtype in (jnp.float32, jnp.bfloat16):
         shape = jax.ShapeDtypeStruct((4, max(case.spec.lengths)), dtype)

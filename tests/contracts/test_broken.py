@@ -11,7 +11,9 @@ import pytest
 
 import advact_jax
 from advact_jax import Parameter, testing
-from advact_jax.testing import Case, ContractError
+from advact_jax._declare import row_function
+from advact_jax.testing import Case, ContractError, RowCase
+from advact_jax.testing.rows import check_row_residuals, check_row_strange
 
 
 def _sigmoid_reference(mp: Any, x: Any) -> Any:
@@ -159,3 +161,57 @@ def _with_spec(function: Callable[..., Any], spec: Any) -> Callable[..., Any]:
 
     call.spec = spec  # type: ignore[attr-defined]
     return call
+
+
+# -- functions along an axis --------------------------------------------------------------------
+
+
+def _of_rows(formula: Callable[..., Any], **declaration: Any) -> RowCase:
+    def share(x: Any, axis: int = -1) -> Any:
+        return formula(x, axis)
+
+    def reference(mp: Any, row: Any) -> Any:
+        return [1 / mp.fsum(mp.exp(z - x) for z in row) for x in row]
+
+    return RowCase(row_function(reference=reference, **declaration)(share))
+
+
+@jax.custom_jvp
+def _wrong_share(x: Any) -> Any:
+    return jax.nn.softmax(x)
+
+
+@_wrong_share.defjvp
+def _wrong_share_rule(primals: Any, tangents: Any) -> Any:
+    return jax.jvp(jax.nn.softmax, primals, (1.001 * tangents[0],))
+
+
+def test_a_wrong_slope_of_a_row_is_found() -> None:
+    case = _of_rows(lambda x, axis: _wrong_share(x))
+    with pytest.raises(ContractError, match="expected a derivative in float64"):
+        testing.check_row_reference(case)
+
+
+def test_a_row_of_another_function_is_found() -> None:
+    with pytest.raises(ContractError, match="expected a value in float64"):
+        testing.check_row_reference(_of_rows(lambda x, axis: jax.nn.softmax(2 * x, axis)))
+
+
+def test_a_row_summed_in_16_bits_is_found() -> None:
+    def narrow(x: Any, axis: int) -> Any:
+        e = jnp.exp(x - jnp.max(x, axis, keepdims=True))
+        return e / jnp.sum(e, axis, keepdims=True)
+
+    with pytest.raises(ContractError, match="value in bfloat16 within 0.51 ulp"):
+        testing.check_row_accuracy(_of_rows(narrow), "bfloat16")
+
+
+def test_a_row_of_infinities_that_gives_nan_is_found() -> None:
+    with pytest.raises(ContractError, match="value that is not NaN"):
+        check_row_strange(_of_rows(jax.nn.softmax))
+
+
+def test_more_kept_of_a_row_than_declared_is_found() -> None:
+    case = _of_rows(lambda x, axis: jnp.sin(x) * jax.nn.softmax(x, axis))
+    with pytest.raises(ContractError, match="at most 4 bytes"):
+        check_row_residuals(case)
