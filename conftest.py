@@ -2,9 +2,9 @@
 
 Tests with the marker ``sampled`` take turns: of twenty, one is run, another each day, so that all
 are run in twenty days; of those with ``sampled(3)``, one in three. What was changed is tested
-whole: the activations of one or two files that differ from the last commit before this one, or
-from the branch that this one left. Which file a test speaks of, its parameter ``case`` says, or
-SUBJECTS in its module.
+whole, as far as the time goes: the activations of the files that differ from the last commit before
+this one, or from the branch that this one left, in up to MOST tests more. Which file a test speaks
+of, its parameter ``case`` says, or SUBJECTS in its module.
 """
 
 from __future__ import annotations
@@ -28,11 +28,18 @@ import pytest  # noqa: E402
 hypothesis.settings.register_profile("default", deadline=None, max_examples=40, derandomize=True)
 hypothesis.settings.load_profile("default")
 
+# What is changed is tested by this many tests beside the day's sample. They take a minute or two
+# on two cores; `make exhaustive ARGS="--family gates"` runs all those of a file.
+MOST = 100
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what chooses among the sampled tests."""
     group = parser.getgroup("sampling")
     group.addoption("--one-in", type=int, help="run one sampled test in N (20; with -k: all)")
+    group.addoption(
+        "--family", action="append", help="only the tests of advact_jax/functions/FAMILY.py"
+    )
     group.addoption("--day", help="the day whose sample is run: 2026-01-31 (today)")
 
 
@@ -52,19 +59,30 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the sampled tests whose day it is not."""
+    """Leave out the sampled tests whose day it is not, and those of other families."""
+    families = {f"advact_jax.functions.{name}" for name in config.getoption("--family") or ()}
+    if families:
+        _keep(config, items, [item for item in items if _subjects(item) & families])
     one_in = _one_in(config)
     if one_in == 1 or not any(item.get_closest_marker("sampled") for item in items):
         return
-    day, changed = datetime.date.fromisoformat(os.environ["ADVACT_DAY"]), _changed_modules()
-    chosen, others = [], []
+    today, changed = datetime.date.fromisoformat(os.environ["ADVACT_DAY"]), _changed_modules()
+    day, chosen, of_changed = today.toordinal(), set[pytest.Item](), []
     for item in items:
         marker = item.get_closest_marker("sampled")
         period = 1 if marker is None else marker.args[0] if marker.args else one_in
-        turn = (zlib.crc32(item.nodeid.encode()) + day.toordinal()) % period == 0
-        (chosen if turn or _subjects(item) & changed else others).append(item)
-    config.hook.pytest_deselected(items=others)
-    items[:] = chosen
+        if (zlib.crc32(item.nodeid.encode()) + day) % period == 0:
+            chosen.add(item)
+        elif _subjects(item) & changed:
+            of_changed.append(item)
+    of_changed.sort(key=lambda item: zlib.crc32(f"{day} {item.nodeid}".encode()))
+    chosen.update(of_changed[:MOST])
+    _keep(config, items, [item for item in items if item in chosen])
+
+
+def _keep(config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=list(set(items) - set(kept)))
+    items[:] = kept
 
 
 def _subjects(item: pytest.Item) -> set[str]:
@@ -72,7 +90,9 @@ def _subjects(item: pytest.Item) -> set[str]:
     case = getattr(getattr(item, "callspec", None), "params", {}).get("case")
     if hasattr(case, "function"):
         return {case.function.__module__}
-    module: Any = getattr(item, "module")  # noqa: B009
+    module: Any = getattr(item, "module", None)
+    if module is None:  # an example of a docstring
+        return set()
     subjects = getattr(module, "SUBJECTS", ())
     return {module.__name__, *(f"advact_jax.{name}" for name in subjects)}
 
@@ -88,10 +108,7 @@ def _changed_modules() -> set[str]:
     if not base or base == git("rev-parse", "HEAD"):
         base = "HEAD~1"
     files = git("diff", "--name-only", base).splitlines()
-    changed = {f.removesuffix(".py").replace("/", ".") for f in files if f.endswith(".py")}
-    families = [name for name in changed if name.startswith("advact_jax.functions.")]
-    # All tests of many families take too long here: `make exhaustive` is for these.
-    return changed if len(families) <= 2 else set()
+    return {f.removesuffix(".py").replace("/", ".") for f in files if f.endswith(".py")}
 
 
 @pytest.fixture(params=["cpu", "gpu", "tpu"], scope="session")

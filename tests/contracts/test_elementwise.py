@@ -33,8 +33,8 @@ sampled = pytest.mark.sampled
 
 
 def _marked(name: str, dtype: str) -> object:
-    """Return a case as a parameter of a test; only bfloat16 at the defaults is tested each time."""
-    marks = [] if name in STRUCTURES and dtype == "bfloat16" else [sampled]
+    """Return a case as a parameter of a test; bfloat16 at the defaults has its turn more often."""
+    marks = [pytest.mark.sampled(3) if name in STRUCTURES and dtype == "bfloat16" else sampled]
     return pytest.param(CASES[name], dtype, id=f"{dtype}-{name}", marks=marks)
 
 

@@ -14,6 +14,7 @@ CASES = {
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
+@pytest.mark.sampled(3)
 @every_case
 def test_value_and_two_derivatives_are_accurate(case: testing.RowCase, backend: str) -> None:
     testing.check_row_accuracy(case, "bfloat16")
