@@ -18,7 +18,7 @@ from jax import Array
 
 from advact_jax import _checks
 from advact_jax._rule import apply, compute_dtype
-from advact_jax._spec import Formula, Parameter, RowSpec, Spec
+from advact_jax._spec import DOMAINS, Formula, Parameter, RowSpec, Spec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -293,10 +293,21 @@ def public(
     named = functools.wraps(spec.formula)(entry)
     compiled: Any = jax.jit(named, static_argnames=static)
     function = compiled
-    if not direct:
+    strict = [
+        (position, key, *DOMAINS[spec.parameters[key].domain])
+        for position, key in enumerate(spec.signature.parameters)
+        if key in spec.parameters and spec.parameters[key].strict
+    ]
+    if strict or not direct:
 
         @functools.wraps(spec.formula)
         def function(*args: Any, **kwargs: Any) -> Any:
+            for position, key, expected, holds in strict:
+                value = args[position] if position < len(args) else kwargs.get(key)
+                if isinstance(value, int | float) and not holds(value):
+                    raise ValueError(
+                        f"{spec.name}: expected {key} to be {expected}, got {value!r}."
+                    )
             try:
                 return compiled(*args, **kwargs)
             except ValueError:

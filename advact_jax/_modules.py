@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _checks, constraints, initializers, registry, regularizers
-from advact_jax._spec import RowSpec, Spec, names_in
+from advact_jax._spec import DOMAINS, RowSpec, Spec, names_in
 from advact_jax.constraints import Constraint
 from advact_jax.regularizers import Regularizer
 
@@ -143,10 +143,14 @@ def learnable(
       TypeError: if the activation has no declaration, or an argument is of the wrong type.
       ValueError: if a name is unknown, or a parameter cannot be learned or has no value.
     """
-    function, spec, fixed = registry.elementwise(layer, activation)
+    function, fixed = registry.resolve(layer, activation)
+    try:
+        spec = declaration(function)
+    except TypeError as error:
+        raise TypeError(f"{layer}: {error}") from None
     usual = tuple(key for key, p in spec.parameters.items() if p.learned)
     names = (learn,) if isinstance(learn, str) else usual if learn is None else tuple(learn)
-    possible = [key for key, p in spec.parameters.items() if p.differentiable]
+    possible = [key for key, p in spec.parameters.items() if p.differentiable and not p.is_table]
     if not names or not set(names) <= set(possible):
         got = f"learn={learn!r}" if learn is not None else "none that is usually learned"
         raise ValueError(
@@ -323,21 +327,15 @@ def _wrong_shape(
     )
 
 
-_DOMAINS: Mapping[str, tuple[str, Callable[[np.ndarray], Any]]] = {
-    "real": ("finite", np.isfinite),
-    "nonnegative": ("finite and not negative", lambda v: np.isfinite(v) & (v >= 0)),
-    "positive": ("finite and positive", lambda v: np.isfinite(v) & (v > 0)),
-}
-
-
 def _check_domain(layer: str, argument: str, value: Array, domain: str) -> None:
     if isinstance(value, jax.core.Tracer):
         return
-    expected, holds = _DOMAINS[domain]
+    expected, holds = DOMAINS[domain]
     numbers = np.asarray(value, np.float64)
-    if not np.all(holds(numbers)):
+    if not np.all(np.isfinite(numbers) & holds(numbers)):
+        also = "" if domain == "real" else f" and {expected}"
         raise ValueError(
-            f"{layer}: expected {argument} to be {expected}, got "
+            f"{layer}: expected {argument} to be finite{also}, got "
             f"{numbers if numbers.size < 8 else _checks.describe(value)}."
         )
 

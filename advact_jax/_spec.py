@@ -17,6 +17,15 @@ from jax import Array
 Formula = Callable[..., Any]
 
 
+# What the values of a parameter must be, in words and as a test of a finite number.
+DOMAINS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "real": ("a number", lambda v: v == v),
+    "nonnegative": ("not negative", lambda v: v >= 0),
+    "positive": ("positive", lambda v: v > 0),
+    "at least 1": ("at least 1", lambda v: v >= 1),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Parameter:
     """What the library knows of one parameter of an activation.
@@ -25,7 +34,9 @@ class Parameter:
       partial: the derivative of the function by this parameter, as a function of ``x`` and all
         parameters; None where there is none (a jump moves with the parameter) or where JAX should
         derive it from the formula.
-      domain: the values for which the definition makes sense: "real", "nonnegative" or "positive".
+      domain: the values for which the definition makes sense, one of `DOMAINS`.
+      strict: whether a Python number outside the domain is an error in every call; without it, the
+        formula is taken at its word there, and only a layer or an `Activation` raises.
       initial: the usual initial value where the parameter is learned.
       initial_in: the initial values of layers elsewhere, by dialect, where they differ.
       learned: whether the literature learns it.
@@ -37,6 +48,7 @@ class Parameter:
 
     partial: Formula | None = None
     domain: str = "real"
+    strict: bool = False
     initial: float | None = None
     initial_in: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     learned: bool = False
@@ -45,8 +57,24 @@ class Parameter:
     is_table: bool = False
 
 
+class _Declared:
+    """What declarations of both kinds have."""
+
+    signature: inspect.Signature
+    parameters: Mapping[str, Parameter]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of each parameter that has one."""
+        return {
+            key: self.signature.parameters[key].default
+            for key in self.parameters
+            if self.signature.parameters[key].default is not inspect.Parameter.empty
+        }
+
+
 @dataclasses.dataclass(frozen=True)
-class Spec:
+class Spec(_Declared):
     """The declaration of an activation; `activation` describes the fields."""
 
     name: str
@@ -72,15 +100,6 @@ class Spec:
     names: Mapping[str, Any]
     keeps_integers: bool
     notes: Mapping[str, str]
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """The default of each parameter that has one."""
-        return {
-            key: self.signature.parameters[key].default
-            for key in self.parameters
-            if self.signature.parameters[key].default is not inspect.Parameter.empty
-        }
 
     def at(self, field: str, **given: Any) -> Any:
         """Return a field (limits, kinks, ...) at these parameters."""
@@ -141,7 +160,7 @@ def _codes(region: Any, x: Array, **given: Any) -> Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class RowSpec:
+class RowSpec(_Declared):
     """The declaration of a function along an axis; `row_function` describes the fields."""
 
     name: str

@@ -19,7 +19,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _checks, _declare, _masks, catalog
-from advact_jax._spec import Name, RowSpec, Spec, names_in
+from advact_jax._spec import DOMAINS, Name, RowSpec, Spec, names_in
 
 __all__ = ["DIALECTS", "Activation", "deserialize", "get", "register", "serialize"]
 
@@ -236,13 +236,6 @@ def _translated(name: Name, parameters: Mapping[str, Any], dialect: str | None) 
     return found
 
 
-_DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "real": ("a number", lambda v: not math.isnan(v)),
-    "nonnegative": ("not negative", lambda v: v >= 0),
-    "positive": ("positive", lambda v: v > 0),
-}
-
-
 def _checked(label: str, function: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters as Python values, those at their default left out."""
     if not parameters and not isinstance(getattr(function, "spec", None), Spec | RowSpec):
@@ -305,8 +298,7 @@ def _plain(label: str, spec: Spec | RowSpec, key: str, value: Any, default: Any)
             "An array belongs in a call of the function, or in a layer of advact_jax.linen or nnx."
         )
     number = float(value)
-    domain = spec.parameters[key].domain if isinstance(spec, Spec) else "real"
-    expected, holds = _DOMAINS[domain]
+    expected, holds = DOMAINS[spec.parameters[key].domain if key in spec.parameters else "real"]
     if not holds(number):
         raise ValueError(f"{label}: expected {key} to be {expected}, got {value!r}.")
     return number

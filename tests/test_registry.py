@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -73,6 +74,19 @@ TRAPS: list[tuple[str, str | None, dict[str, float]]] = [
     ("Hardsigmoid", "torch", {}),
     ("HardSigmoid", "onnx", {"slope": 0.2, "offset": 0.5}),
 ]
+
+
+@pytest.mark.parametrize("cap", [0, -1.0, math.nan])
+def test_a_strict_parameter_is_checked_in_every_call(cap: float) -> None:
+    x = jnp.ones(3)
+    for call in (
+        lambda: advact_jax.softcap(x, cap),
+        lambda: advact_jax.softcap(x, cap=cap),
+        lambda: jax.jit(lambda x: advact_jax.softcap(x, cap))(x),
+    ):
+        with pytest.raises(ValueError, match="softcap: expected cap to be positive"):
+            call()
+    np.testing.assert_array_equal(advact_jax.softcap(x), x)
 
 
 @pytest.mark.parametrize("name, dialect, expected", TRAPS)

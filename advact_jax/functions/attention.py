@@ -16,6 +16,7 @@ from advact_jax import _numerics as num
 from advact_jax._declare import row_function
 from advact_jax._rows import Axes, Axis
 from advact_jax._rule import compute_dtype
+from advact_jax._spec import Parameter
 from advact_jax._thresholds import total
 
 _OPENAI = "OpenAI 2025, gpt-oss-120b and gpt-oss-20b Model Card, arXiv:2508.10925"
@@ -97,6 +98,7 @@ def _sink_reference(mp: Any, row: list[Any], sink: Any = 0) -> list[Any]:
     tier="stable",
     latex=r"p_i = \frac{e^{x_i}}{e^s + \sum_j e^{x_j}}",
     paper=_OPENAI,
+    parameters={"sink": Parameter(initial=0.0, learned=True)},
     notes={"float32": _SLOPE_NOTE, "float16, bfloat16": _SLOPE_NOTE},
 )
 def softmax_with_sink(

@@ -52,7 +52,9 @@ def _by_cap(x: Array, cap: Any) -> Array:
 
 
 @activation(
-    parameters={"cap": Parameter(partial=_by_cap, domain="positive", samples=(50.0, 1.0, 15.0))},
+    parameters={
+        "cap": Parameter(partial=_by_cap, domain="positive", strict=True, samples=(50.0, 1.0, 15.0))
+    },
     dx=_slope,
     dxx=_curvature,
     limits=lambda cap: (-math.inf, math.inf) if cap is None else (-cap, cap),
@@ -76,6 +78,9 @@ def softcap(x: ArrayLike, cap: ArrayLike | None = None) -> Array:
 
     Returns:
       An array with the dtype of ``x``.
+
+    Raises:
+      ValueError: if ``cap`` is a number that is not positive.
 
     Example:
       >>> advact_jax.softcap(jnp.array([-1e3, 1.0, 50.0]), 50.0)

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from advact_jax._declare import row_function
 from advact_jax._rows import Axis
 from advact_jax._simplex import arguments, sparse_map
+from advact_jax._spec import Parameter
 
 _MARTINS = (
     "Martins and Astudillo 2016, From Softmax to Sparsemax: A Sparse Model of Attention and "
@@ -130,6 +131,7 @@ def entmax15(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> A
     tier="stable",
     latex=r"\mathrm{entmax}_\alpha(x)_i = \max((\alpha - 1) x_i - \tau, 0)^{1 / (\alpha - 1)}",
     paper=_CORREIA,
+    parameters={"alpha": Parameter(domain="at least 1", initial=1.5, learned=True)},
     notes={"float32": _POWER_NOTE, "float64": _POWER_NOTE, "float16, bfloat16": _SLOPE_NOTE},
 )
 def entmax(
@@ -143,7 +145,8 @@ def entmax(
     is softmax, and the derivative by alpha is that to the right. Below 1 it is NaN.
 
     Entries of +inf share the mass of their row. A row with nothing allowed (masked, -inf or empty)
-    gives zeros, and its derivatives are 0. Reverse mode keeps the output and alpha.
+    gives zeros, and its derivatives are 0. Reverse mode keeps the output and alpha. A layer that
+    learns one alpha for each head: ``linen.Learnable("entmax", axis=1)``.
 
     Args:
       x: input, real.

@@ -154,7 +154,10 @@ class _Learned(nn.Module, kw_only=True):
 
 @documented
 class Learnable(_Learned):
-    r"""Any elementwise activation, with any of its parameters learned.
+    r"""Any activation that has parameters, with any of them learned.
+
+    Of the functions along an axis these are `entmax` (alpha) and `softmax_with_sink`; ``axis`` is
+    then that of the heads, say, or None, and never the axis along which the function goes.
 
     Args:
       activation: a name, a function declared with `advact_jax.activation`, or an

@@ -536,6 +536,28 @@ def test_learnable_takes_what_is_usually_learned() -> None:
     np.testing.assert_array_equal(nnx.Learnable(scaled, axis=None)(X), 2 * X)
 
 
+@pytest.mark.parametrize(
+    "name, key, start", [("entmax", "alpha", 1.5), ("softmax_with_sink", "sink", 0)]
+)
+def test_a_map_onto_the_simplex_learns_a_number_for_each_head(
+    name: str, key: str, start: float
+) -> None:
+    scores = jax.random.normal(KEY, (2, 3, 4, 5))
+    ours: Any = linen.Learnable(name, axis=1)
+    variables = ours.init(KEY, scores)
+    np.testing.assert_array_equal(variables["params"][key], np.full(3, start, np.float32))
+    value, function = jnp.array([1.2, 1.5, 1.9]), catalog.lookup(name)
+    y, pullback = jax.vjp(lambda p: ours.apply({"params": {key: p}}, scores), value)
+    wanted, plain = jax.vjp(lambda p: function(scores, p[:, None, None]), value)
+    np.testing.assert_array_equal(y, wanted)
+    np.testing.assert_array_equal(pullback(scores)[0], plain(scores)[0])
+    np.testing.assert_array_equal(
+        nnx.Learnable(name, 3, axis=1)(scores), ours.apply(variables, scores)
+    )
+    with pytest.raises(ValueError, match=f"{key} to have the size 1 along the axis"):
+        linen.Learnable(name).init(KEY, scores)
+
+
 def test_learnable_trains() -> None:
     layer: Any = nnx.Learnable("softplus", axis=None, learn="beta", initial={"beta": 1.0})
     optimizer = flax.nnx.Optimizer(layer, optax.adam(0.1), wrt=flax.nnx.Param)
@@ -575,8 +597,8 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
         "expected initial for what is learned",
     ),
     "no value": (("threshold", {"learn": "value"}), ValueError, "expected an initial value for v"),
-    "along an axis": (("softmax",), TypeError, "expected an elementwise activation"),
-    "no declaration": ((jnp.sin,), TypeError, "expected an elementwise activation"),
+    "along an axis": (("softmax",), ValueError, "parameters of softmax that have a derivative"),
+    "no declaration": ((jnp.sin,), TypeError, "expected a function declared"),
 }
 
 
