@@ -55,7 +55,6 @@ from advact_jax.functions.log_sums import logmeanexp as logmeanexp
 from advact_jax.functions.log_sums import logsumexp as logsumexp
 from advact_jax.functions.normalizing import gaussian_topk as gaussian_topk
 from advact_jax.functions.normalizing import poly_norm as poly_norm
-from advact_jax.functions.normalizing import solu as solu
 from advact_jax.functions.normalizing import standardize as standardize
 from advact_jax.functions.parametric import isrlu as isrlu
 from advact_jax.functions.parametric import isru as isru
@@ -89,6 +88,7 @@ from advact_jax.functions.self_gated import hard_swish as hard_swish
 from advact_jax.functions.self_gated import mish as mish
 from advact_jax.functions.self_gated import silu as silu
 from advact_jax.functions.self_gated import swish as swish
+from advact_jax.functions.self_weighted import solu as solu
 from advact_jax.functions.shrinkage import hard_shrink as hard_shrink
 from advact_jax.functions.shrinkage import shrink as shrink
 from advact_jax.functions.shrinkage import soft_shrink as soft_shrink

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.sampled
 SUBJECTS = (
     "functions.grouping",
     "functions.normalizing",
+    "functions.self_weighted",
     "functions.conditioned",
     "functions.randomized",
     "functions.complex_valued",
