@@ -131,5 +131,6 @@ from advact_jax.registry import deserialize as deserialize
 from advact_jax.registry import get as get
 from advact_jax.registry import register as register
 from advact_jax.registry import serialize as serialize
+from advact_jax.residuals import lean as lean
 
 __version__ = "0.1.0"

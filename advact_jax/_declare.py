@@ -31,6 +31,7 @@ def activation(
     dx: Formula | None = None,
     dxx: Formula | None = None,
     dx_from_output: Formula | None = None,
+    lean_dx: Formula | None = None,
     region: Formula | None = None,
     slope: Formula | None = None,
     region_from_output: Formula | None = None,
@@ -59,7 +60,8 @@ def activation(
       dx: first derivative by ``x``, as a function of ``x`` and the parameters.
       dxx: second derivative by ``x``.
       dx_from_output: first derivative as a function of the output; the output is then kept for the
-        backward pass in place of the input.
+        backward pass in place of the input. With ``dx`` beside it, in float32 and float64 only.
+      lean_dx: first derivative as a function of the output where that loses digits: for `lean`.
       region: for a piecewise linear function, the number (0 to 127, or a bool) of the piece that
         owns each element. One byte per element is then kept for the backward pass.
       slope: the slope of each piece, as a function of these numbers and the parameters.
@@ -109,6 +111,7 @@ def activation(
             dx=dx,
             dxx=dxx,
             dx_from_output=dx_from_output,
+            lean_dx=lean_dx,
             region=region,
             slope=slope,
             region_from_output=region_from_output,

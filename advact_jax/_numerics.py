@@ -105,7 +105,12 @@ def opaque(value: Array | float, like: Array) -> Array:
 
 def hidden(value: Array | float, like: Array) -> Array:
     """Hide a constant from XLA where the formula would be wrong otherwise."""
-    return lax.optimization_barrier(jnp.asarray(value, like.dtype))
+    constant = jnp.asarray(value, like.dtype)
+    found = lax.optimization_barrier(constant)
+    if isinstance(like, jax.core.Tracer) and not isinstance(found, jax.core.Tracer):
+        # `jax.ensure_compile_time_eval` has computed it: only what is traced hides it now.
+        found, _ = lax.optimization_barrier((constant, like))
+    return found
 
 
 class Wide(NamedTuple):

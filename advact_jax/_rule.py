@@ -121,7 +121,7 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
         moved = tuple(i for i, t in enumerate(tangents) if not _is_zero(t))
         kept, derivative = _kept(spec, x, y, tuple(values), names, fixed, moved, first)
 
-        def tangent_map(kept: Array, values: tuple[Array, ...], *some: Array) -> Array:
+        def tangent_map(kept: Any, values: tuple[Array, ...], *some: Array) -> Array:
             total = jnp.zeros((), wide)
             for i, tangent in zip(moved, some, strict=True):
                 coefficient: Array | list[Array]
@@ -166,12 +166,14 @@ def _kept(
     fixed: Mapping[str, Any],
     moved: tuple[int, ...],
     first: Callable[..., Array],
-) -> tuple[Array, Callable[..., Array]]:
+) -> tuple[Any, Callable[..., Array]]:
     """Choose what reverse mode keeps, and how the derivative follows from it.
 
     The input serves always. Where ``x`` alone moves, the output or one byte may serve instead.
     """
     wide = compute_dtype(x.dtype)
+    if spec.keep is not None:
+        return spec.keep(x, y, first)
     if moved == (0,) and spec.region is not None:
         given = {**fixed, **dict(zip(names, values, strict=True))}
         if spec.output_tells(fixed):
@@ -182,8 +184,10 @@ def _kept(
         return codes, lambda codes, *values: spec.slope_of(
             codes, wide, **fixed, **dict(zip(names, values, strict=True))
         )
-    if moved == (0,) and spec.dx_from_output is not None:
-        from_output = spec.dx_from_output
+    from_output = spec.dx_from_output
+    # An output of 16 bits is rounded, and a derivative that follows from it once more.
+    exact = _bits(x.dtype) >= 32 or spec.dx is None
+    if moved == (0,) and from_output is not None and exact:
         return y, lambda y, *values: from_output(
             y.astype(wide), **fixed, **dict(zip(names, values, strict=True))
         )

@@ -85,6 +85,7 @@ class Spec(_Declared):
     dx: Formula | None
     dxx: Formula | None
     dx_from_output: Formula | None
+    lean_dx: Formula | None
     region: Formula | None
     slope: Formula | None
     region_from_output: Formula | None
@@ -100,6 +101,9 @@ class Spec(_Declared):
     names: Mapping[str, Any]
     keeps_integers: bool
     notes: Mapping[str, str]
+    # What `lean` keeps in place of the input: a function of x, y and f', which returns it together
+    # with the function that gives the derivative from it.
+    keep: Callable[..., tuple[Any, Callable[..., Array]]] | None = None
 
     def at(self, field: str, **given: Any) -> Any:
         """Return a field (limits, kinks, ...) at these parameters."""

@@ -86,6 +86,16 @@ def test_can_be_pickled(name: str) -> None:
     assert copy.deepcopy(function) is function
 
 
+@pytest.mark.parametrize("name", ["tanh", "gelu", "sine", "softplus"])
+def test_constants_that_are_hidden_from_the_compiler_stay_hidden(name: str) -> None:
+    x = jnp.linspace(-3, 3, 64)
+    wanted = catalog.lookup(name)(x)
+    jax.clear_caches()
+    with jax.ensure_compile_time_eval():
+        np.testing.assert_array_equal(catalog.lookup(name)(x), wanted)
+    jax.clear_caches()
+
+
 # Wrong on purpose: a type checker would not let these pass.
 UNTYPED: Any = advact_jax
 
@@ -213,7 +223,7 @@ LAYERS = [
     {"catalog", "accuracy", "losses"},
     {"registry", "testing.cases"},
     {f"testing.{name}" for name in TESTING},
-    {"gating"},
+    {"gating", "residuals"},
     {"layers.activations", "layers.shapes", "initializers", "_trees", "optim"},
     {"_sharing", "_docstrings", "_modules"},
     {"_core"},

@@ -39,6 +39,7 @@ def _elu_curvature(x: Array, alpha: Any) -> Array:
     },
     dx=_elu_slope,
     dxx=_elu_curvature,
+    lean_dx=lambda y, alpha: jnp.where(y > 0, 1, y + alpha),
     limits=lambda alpha: (-alpha, math.inf),
     slope_limits=(0.0, 1.0),
     kinks={0.0: "left"},
@@ -96,6 +97,7 @@ def _celu_by_alpha(x: Array, alpha: Any) -> Array:
     },
     dx=lambda x, alpha: jnp.where(x > 0, 1, num.tail(_celu_argument(x, alpha)).value),
     dxx=lambda x, alpha: jnp.where(x > 0, 0, num.tail(_celu_argument(x, alpha)).times(1 / alpha)),
+    lean_dx=lambda y, alpha: jnp.where(y > 0, 1, y / alpha + 1),
     limits=lambda alpha: (-alpha, math.inf),
     slope_limits=(0.0, 1.0),
     kinks={0.0: "left"},
@@ -148,6 +150,7 @@ _ONNX_GAMMA = 1.05070102214813232421875
     dxx=lambda x: jnp.where(
         x > 0, 0, num.tail(_negative(x)).times(_SELU_SCALE * _SELU_ALPHA)
     ),
+    lean_dx=lambda y: jnp.where(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA),
     limits=(-_SELU_SCALE * _SELU_ALPHA, math.inf),
     slope_limits=(0.0, _SELU_SCALE),
     kinks={0.0: "left"},

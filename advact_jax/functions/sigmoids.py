@@ -20,6 +20,7 @@ from advact_jax._spec import Parameter
 @activation(
     dx=lambda x: num.logistic_slope_times(1.0, x),
     dxx=lambda x: num.logistic_curvature_times(1.0, x),
+    lean_dx=lambda y: y * (1 - y),
     limits=(0.0, 1.0),
     slope_limits=(0.0, 0.0),
     reference=lambda mp, x: mp.exp(x) / (mp.exp(x) + 1) if x < 0 else 1 / (1 + mp.exp(-x)),
@@ -61,6 +62,7 @@ def _tanh_slope(x: Array) -> Array:
 @activation(
     dx=_tanh_slope,
     dxx=lambda x: num.logistic_curvature_times(8.0, 2 * x),
+    lean_dx=lambda y: (1 - y) * (1 + y),
     limits=(-1.0, 1.0),
     slope_limits=(0.0, 0.0),
     reference=lambda mp, x: mp.sinh(x) / mp.cosh(x),
@@ -342,6 +344,7 @@ def hard_tanh(x: ArrayLike, min_value: ArrayLike = -1.0, max_value: ArrayLike = 
 @activation(
     dx=lambda x: (1 / (1 + jnp.abs(x))) ** 2,
     dxx=lambda x: jnp.where(x >= 0, -2, 2) * (1 / (1 + jnp.abs(x))) ** 3,
+    lean_dx=lambda y: (1 - jnp.abs(y)) ** 2,
     limits=(-1.0, 1.0),
     slope_limits=(0.0, 0.0),
     kinks={0.0: "right"},

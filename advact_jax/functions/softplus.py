@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -20,6 +21,15 @@ def _softplus_by_beta(x: Array, beta: Any) -> Array:
     e = num.decay(z)
     # Both terms share the factor e, so that they are added before they are small.
     return -e.times((jnp.abs(x) / (1 + e.value) + num.log1p_share(e.value) / beta) / beta)
+
+
+@jax.custom_jvp
+def _risen(z: Array) -> Array:
+    """Return 1 - exp(-abs(z)), whose own derivative keeps its digits where it is nearly 0."""
+    return num.one_minus_decay(z)
+
+
+_risen.defjvps(lambda t, _, z: t * num.with_sign_of(z, num.decay(z).value))
 
 
 _DUGAS = (
@@ -40,6 +50,7 @@ _DUGAS = (
     },
     dx=lambda x, beta: num.logistic_times(1.0, num.product(beta, x)),
     dxx=lambda x, beta: num.logistic_slope_times(beta, num.product(beta, x)),
+    lean_dx=lambda y, beta: _risen(beta * y),
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
     reference=lambda mp, x, beta: mp.log1p(mp.exp(beta * x)) / beta,
@@ -133,6 +144,7 @@ def parametric_softplus(x: ArrayLike, alpha: ArrayLike = 0.2, beta: ArrayLike = 
 @activation(
     dx=lambda x: num.logistic_times(1.0, -x),
     dxx=lambda x: num.logistic_slope_times(-1.0, x),
+    lean_dx=_risen,
     limits=(-math.inf, 0.0),
     slope_limits=(1.0, 0.0),
     reference=lambda mp, x: -mp.log1p(mp.exp(-x)),
@@ -235,6 +247,13 @@ def _over_mean(c: Any, low: Array, high: Array) -> Array:
     return c / jnp.maximum(mean, jnp.finfo(mean.dtype).tiny)
 
 
+def _squareplus_slope_from_output(y: Array, b: Any) -> Array:
+    """Return y / sqrt(x² + b), where the root is y + b / (4 y)."""
+    nothing = y == 0
+    some = jnp.where(nothing, 1, y)
+    return jnp.where(nothing, 0, 1 / (1 + 0.25 * b / some / some))
+
+
 def _squareplus(x: Array, b: Any) -> Array:
     a, _, root = _root(x, b)
     return jnp.maximum(x, 0) + _over_mean(0.25 * b, a, root)
@@ -264,6 +283,7 @@ def _squareplus_by_b(x: Array, b: Any) -> Array:
         )
     },
     dx=_squareplus_slope,
+    lean_dx=_squareplus_slope_from_output,
     dxx=_squareplus_curvature,
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
@@ -296,8 +316,14 @@ def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> Array:
     return _squareplus(jnp.asarray(x), b)
 
 
+def _sparse_slope_from_output(y: Array) -> Array:
+    bent = (y > 0) & (y < 1)
+    return jnp.where(bent, jnp.sqrt(jnp.where(bent, y, 1)), jnp.where(y >= 1, 1, y))
+
+
 @activation(
     dx=lambda x: 0.5 * (jnp.clip(x, -1, 1) + 1),
+    dx_from_output=_sparse_slope_from_output,
     dxx=lambda x: jnp.where(jnp.isnan(x), x, jnp.where(jnp.abs(x) < 1, 0.5, 0.0)),
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),

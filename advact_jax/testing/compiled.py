@@ -32,7 +32,7 @@ def residual_bytes(function: Callable[[Any], Any], dtype: Any = jnp.float32) -> 
     return sum(
         leaf.size * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(kept)
-        if leaf.shape[-2:] == (batch, hidden)
+        if leaf.shape[-2:] in ((batch, hidden), (batch, hidden // 8))  # or bits of it
     ) / (layers * batch * hidden)
 
 
