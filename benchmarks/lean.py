@@ -28,6 +28,7 @@ WAYS = {
     "squareplus": ("output", "slope"),
     "sigmoid": ("output", "slope"),
     "tanh": ("output", "slope"),
+    "sparse_plus": ("output", "slope"),
     "soft_sign": ("output", "slope"),
     "elu": ("output", "slope"),
     "selu": ("output", "slope"),

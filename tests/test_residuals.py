@@ -21,6 +21,7 @@ EXPECTED: dict[tuple[Any, str], tuple[float, float, float]] = {
     ("softplus", "output"): (4, 3e-7, 5e-3),
     ("log_sigmoid", "output"): (4, 3e-7, 5e-3),
     ("squareplus", "output"): (4, 3e-7, 5e-3),
+    ("sparse_plus", "output"): (4, 3e-7, 5e-3),
     ("sigmoid", "output"): (4, 3e-7, 5e-3),
     ("tanh", "output"): (4, 5e-7, 5e-3),
     ("soft_sign", "output"): (4, 3e-7, 5e-3),

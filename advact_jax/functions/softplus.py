@@ -323,7 +323,7 @@ def _sparse_slope_from_output(y: Array) -> Array:
 
 @activation(
     dx=lambda x: 0.5 * (jnp.clip(x, -1, 1) + 1),
-    dx_from_output=_sparse_slope_from_output,
+    lean_dx=_sparse_slope_from_output,
     dxx=lambda x: jnp.where(jnp.isnan(x), x, jnp.where(jnp.abs(x) < 1, 0.5, 0.0)),
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
