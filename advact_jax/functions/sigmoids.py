@@ -180,33 +180,38 @@ def _ends(x: Array, slope: Any, offset: Any) -> tuple[float, float] | None:
     return ends if short else None
 
 
-def _hard_sigmoid_piece(x: Array, slope: Any, offset: Any) -> Array:
+def _hard_sigmoid_bounds(x: Array, slope: Any, offset: Any) -> tuple[Array, Array]:
+    """Return where the line is above 0, and where it is below 1."""
     ends = _ends(x, slope, offset)
     if ends is not None:
-        return jnp.where(x >= ends[1], 2, jnp.where(x <= ends[0], 0, 1))
+        return x > ends[0], x < ends[1]
     x = jnp.clip(x, -1e30, 1e30)
     from_zero = num.Wide.of(x, x) + _ratio(offset, slope, x)
-    saturated = (from_zero - _ratio(1.0, slope, x)).value >= 0
-    return jnp.where(saturated, 2, jnp.where(from_zero.value <= 0, 0, 1))
+    return from_zero.value > 0, (from_zero - _ratio(1.0, slope, x)).value < 0
+
+
+def _is_on_line(x: Array, slope: Any, offset: Any) -> Array:
+    above, below = _hard_sigmoid_bounds(x, slope, offset)
+    return above & below
 
 
 @activation(
     parameters={
         "slope": Parameter(
             partial=lambda x, slope, offset: jnp.where(
-                _hard_sigmoid_piece(x, slope, offset) == 1, x, jnp.where(x == x, 0, x)
+                _is_on_line(x, slope, offset) | jnp.isnan(x), x, 0
             ),
             domain="positive",
             samples=(0.25,),
         ),
         "offset": Parameter(
             partial=lambda x, slope, offset: jnp.where(
-                _hard_sigmoid_piece(x, slope, offset) == 1, 1 + 0 * x, jnp.where(x == x, 0, x)
+                jnp.isnan(x), x, _is_on_line(x, slope, offset)
             ),
             samples=(0.25,),
         ),
     },
-    region=_hard_sigmoid_piece,
+    region=_is_on_line,
     slope=lambda piece, slope, offset: jnp.where(piece == 1, slope, 0.0),
     limits=(0.0, 1.0),
     slope_limits=(0.0, 0.0),
@@ -247,9 +252,9 @@ def hard_sigmoid(x: ArrayLike, *, slope: ArrayLike = 1 / 6, offset: ArrayLike = 
     ends = _ends(x, slope, offset)
     if ends is not None:
         return jnp.clip((x - ends[0]) * slope, 0, 1)
-    piece = _hard_sigmoid_piece(x, slope, offset)
+    above, below = _hard_sigmoid_bounds(x, slope, offset)
     line = _above_zero(x, slope, offset) * slope
-    return jnp.where(piece == 2, 1, jnp.where(piece == 0, 0, line))
+    return jnp.where((above & below) | jnp.isnan(x), line, jnp.where(above, 1, 0))
 
 
 @activation(
@@ -282,24 +287,20 @@ def sparse_sigmoid(x: ArrayLike) -> Array:
     return 0.5 * (jnp.clip(jnp.asarray(x), -1, 1) + 1)
 
 
-def _hard_tanh_piece(x: Array, min_value: Any, max_value: Any) -> Array:
-    return jnp.where(x < min_value, 0, jnp.where(x > max_value, 2, 1))
-
-
-def _in_piece(which: int) -> Any:
-    def partial(x: Array, min_value: Any, max_value: Any) -> Array:
-        piece = _hard_tanh_piece(x, min_value, max_value)
-        return jnp.where(jnp.isnan(x), x, jnp.where(piece == which, 1, 0))
-
-    return partial
-
-
 @activation(
     parameters={
-        "min_value": Parameter(partial=_in_piece(0), samples=(-2.0,)),
-        "max_value": Parameter(partial=_in_piece(2), samples=(3.0,)),
+        "min_value": Parameter(
+            partial=lambda x, min_value, max_value: jnp.where(
+                jnp.isnan(x), x, (x < min_value) & (x <= max_value)
+            ),
+            samples=(-2.0,),
+        ),
+        "max_value": Parameter(
+            partial=lambda x, min_value, max_value: jnp.where(jnp.isnan(x), x, x > max_value),
+            samples=(3.0,),
+        ),
     },
-    region=_hard_tanh_piece,
+    region=lambda x, min_value, max_value: (x >= min_value) & (x <= max_value),
     slope=lambda piece, min_value, max_value: piece == 1,
     limits=lambda min_value, max_value: (min_value, max_value),
     slope_limits=(0.0, 0.0),
