@@ -159,7 +159,8 @@ def _clamped_pair(
 def _gpt_oss_reference(mp: Any, row: Any) -> list[Any]:
     """Pairs of a gate and a value."""
     pairs = zip(row[::2], row[1::2], strict=True)
-    return [_clamped_pair(mp, *p, limit=7, alpha=mp.mpf("1.702"), offset=1) for p in pairs]
+    # The double next to 1.702, as a call of `clamped_swiglu` has it.
+    return [_clamped_pair(mp, *p, limit=7, alpha=mp.mpf(1.702), offset=1) for p in pairs]
 
 
 _STATIC = ("axis", "gate", "interleaved")

@@ -402,8 +402,9 @@ def test_transformations(name: str) -> None:
         np.testing.assert_allclose(by, other, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(tangent, square, rtol=1e-5)
     f(x)
+    other = x + 1
     with jax.no_tracing():
-        f(x + 1)
+        f(other)
 
 
 @others
