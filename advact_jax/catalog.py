@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -92,6 +93,7 @@ FAMILIES: Mapping[str, ModuleType] = MappingProxyType(
 )
 
 
+@functools.cache  # A module is walked once; the callers join the results into their own.
 def _declared(module: ModuleType, kind: type) -> dict[str, Callable[..., Any]]:
     return {
         value.spec.name: value
