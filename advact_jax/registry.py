@@ -187,12 +187,12 @@ def _resolve(label: str, given: Any, dialect: str | None) -> tuple[Callable[...,
 
 
 def resolve(
-    label: str, activation: str | Callable[..., Any]
+    label: str, activation: str | Callable[..., Any], dialect: str | None = None
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Return the function that is meant, and the parameters that an `Activation` fixes."""
     if isinstance(activation, Activation):
         return activation.function, activation.parameters
-    return _resolve(label, activation, None)[0], {}
+    return _resolve(label, activation, dialect)[0], {}
 
 
 def elementwise(
