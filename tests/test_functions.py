@@ -198,7 +198,7 @@ import sys
 import jax
 before = {k: v for k, v in jax.config.values.items()}
 import advact_jax
-for name in ("flax", "optax", "matplotlib", "mpmath"):
+for name in ("flax", "optax", "matplotlib", "mpmath", "click", "rich"):
     assert name not in sys.modules, name
 assert before == {k: v for k, v in jax.config.values.items()}
 """
@@ -244,11 +244,19 @@ LAYERS = [
     {"linen.gated", "nnx.gated", "linen.adaptive", "nnx.adaptive"},
     {"linen.conditioned", "nnx.conditioned"},
     {"linen.configs", "nnx.configs"},
+    {"_samples", "dialects"},
+    {"properties"},
+    {"plots._style"},
+    {"plots.activations"},
+    {"cli.output", "cli.arguments"},
+    {"cli.accuracy", "cli.charts", "cli.compare", "cli.convert", "cli.gain", "cli.listing"},
+    {"cli.names", "cli.plot", "cli.show"},
+    {"cli.main"},
     {"__main__"},
 ]
 
 
-PACKAGES = ("functions", "layers", "linen", "nnx", "testing")
+PACKAGES = ("cli", "functions", "layers", "linen", "nnx", "plots", "testing")
 
 
 def test_imports_go_downward_only() -> None:

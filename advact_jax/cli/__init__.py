@@ -1,0 +1,1 @@
+"""The command line; the extra ``cli`` installs what it needs. Each command has a file."""
