@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import advact_jax
-from advact_jax import catalog, properties, testing
+from advact_jax import _samples, catalog, properties, testing
 
 INF = math.inf
 # Range, direction, Lipschitz constant, dead region and fixed point of the variance, each worked out
@@ -88,8 +88,7 @@ def test_a_function_that_falls() -> None:
 )
 def test_properties_hold_at_random_inputs(case: testing.Case) -> None:
     found = properties.of(case.function)
-    given = testing.cases(case.function)[0].given if "(" in found.label else {}
-    given = {key: case.spec.parameters[key].initial or value for key, value in given.items()}
+    given = _samples.initial(case.spec)
     x = np.random.default_rng(1).normal(scale=4, size=4000)
     with jax.enable_x64(True):
         y, pullback = jax.vjp(lambda x: case.function(x, **given), jnp.asarray(np.sort(x)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,11 @@ def test_a_parameter_is_written_only_where_it_is_an_argument(
     spec: Spec = function.spec  # type: ignore[attr-defined]
     if name == "prelu":  # an array, or a weight
         return
-    required = {k: p.samples[0] for k, p in spec.parameters.items() if k not in spec.defaults}
-    other = not spec.default_flags[key] if key in spec.flags else 0.75
-    made = Activation(function, **{**required, key: other})
+    given: dict[str, Any] = {
+        k: p.samples[0] for k, p in spec.parameters.items() if k not in spec.defaults
+    }
+    given[key] = not spec.default_flags[key] if key in spec.flags else 0.75
+    made = Activation(function, **given)
     takes = [_arguments(dialect, each.name) for each in names_in(spec, dialect)]
     theirs = {k: v for n in names_in(spec, dialect) for v, k in n.arguments.items()}
     try:
