@@ -3,7 +3,7 @@
 Between a marker `<!-- table: ARGUMENTS -->` and `<!-- end -->` stands what the command
 `python -m advact_jax ARGUMENTS` prints; after `<!-- memory: ARGUMENTS -->` and
 `<!-- speed: ARGUMENTS -->`, what `benchmarks/memory.py` and `benchmarks/speed.py` print (and so for
-`lean`); after
+`lean` and `diagnostics`); after
 `<!-- example: NAME ARGUMENTS -->`, what `examples/NAME.py` prints; and after
 `<!-- source: NAME PART -->`, a function of it. The paths given here are rewritten; without
 any, all of them.
@@ -20,7 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MARKER = re.compile(
-    r"<!-- (table|memory|speed|lean|example|source): (.*?) -->\n(.*?)<!-- end -->", re.DOTALL
+    r"<!-- (table|memory|speed|lean|diagnostics|example|source): (.*?) -->\n(.*?)<!-- end -->",
+    re.DOTALL,
 )
 
 

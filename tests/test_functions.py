@@ -225,6 +225,10 @@ LAYERS = [
     {f"testing.{name}" for name in TESTING},
     {"gating", "residuals"},
     {"layers.activations", "layers.shapes", "initializers", "_trees", "optim"},
+    {"diagnostics.arrays", "diagnostics.traces", "diagnostics.meanfield"},
+    {"diagnostics.measures", "diagnostics.verdict"},
+    {"diagnostics.capture", "diagnostics.depth"},
+    {"diagnostics.history", "diagnostics.nnx"},
     {"_sharing", "_docstrings", "_modules"},
     {"_core"},
     {
@@ -247,7 +251,7 @@ LAYERS = [
     {"_samples", "dialects"},
     {"properties"},
     {"plots._style"},
-    {"plots.activations"},
+    {"plots.activations", "plots.diagnostics"},
     {"cli.output", "cli.arguments"},
     {"cli.accuracy", "cli.charts", "cli.compare", "cli.convert", "cli.gain", "cli.listing"},
     {"cli.names", "cli.plot", "cli.show"},
@@ -256,7 +260,7 @@ LAYERS = [
 ]
 
 
-PACKAGES = ("cli", "functions", "layers", "linen", "nnx", "plots", "testing")
+PACKAGES = ("cli", "diagnostics", "functions", "layers", "linen", "nnx", "plots", "testing")
 
 
 def test_imports_go_downward_only() -> None:

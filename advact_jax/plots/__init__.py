@@ -7,3 +7,6 @@ style of its own, for prints without colour.
 
 from advact_jax.plots.activations import compare as compare
 from advact_jax.plots.activations import curves as curves
+from advact_jax.plots.diagnostics import depth as depth
+from advact_jax.plots.diagnostics import layers_by_steps as layers_by_steps
+from advact_jax.plots.diagnostics import learned_parameters as learned_parameters
