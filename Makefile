@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test exhaustive peers examples lint types accuracy tables bench newest newest-python clean
+.PHONY: demo test exhaustive peers examples lint types accuracy tables bench parity newest newest-python clean
 
 demo: .venv/with-demo
 	$(RUN) examples/digits_cnn.py $(ARGS)
@@ -50,10 +50,15 @@ accuracy: .venv/with-tests
 tables: .venv/with-tests
 	$(RUN) docs/tables.py $(ARGS)
 
-# Speed and memory against jax.nn.
-bench: .venv/with-tests
-	$(RUN) benchmarks/speed.py $(ARGS)
-	$(RUN) benchmarks/memory.py $(ARGS)
+# Speed and memory against jax.nn, Keras, torch, Flax and entmax: the record in docs/benchmarks. All of
+# it takes hours, `make bench ARGS=--short` some minutes, which leaves the record as it is;
+# ARGS="speed memory" runs these parts.
+bench: .venv/with-tests .venv/with-peers .venv/with-demo
+	$(RUN) -m benchmarks $(ARGS)
+
+# The same nets trained with jax.nn's functions and with ours, for thousands of steps.
+parity: .venv/with-tests .venv/with-demo
+	$(RUN) -m benchmarks parity $(ARGS)
 
 # The contracts once more, on the newest Python here and so on the newest JAX.
 newest: .venv-newest/with-tests

@@ -78,7 +78,8 @@ def main() -> None:
     for name in options.names or WAYS:
         whole = advact_jax.get(name)
         most = peak(whole)
-        ways = [("input", whole), *((way, advact_jax.lean(name, way)) for way in WAYS[name])]
+        less: Any = advact_jax.lean
+        ways = [("input", whole), *((way, less(name, way)) for way in WAYS[name])]
         for way, function in ways:
             errors = "".join(f"{error(function, whole, t):10.1e}" for t in ("float32", "bfloat16"))
             kept = f"{residual_bytes(function):g}"

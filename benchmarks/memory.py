@@ -1,75 +1,142 @@
-"""Memory of a training step, with jax.nn's function and with ours: `python benchmarks/memory.py`.
+"""Memory of a training step with jax.nn's function and with ours.
 
-Prints the bytes kept per hidden element in a scan over MLP blocks (from the traced residuals), and
-the compiled peak of a training step, scanned and unrolled, as ours / jax.nn. The last two columns
-are ours with `prevent_cse` as chosen and the other way round, unrolled.
+Bytes kept for each hidden element (from the traced residuals) and the temporary memory of the
+compiled gradient, in a scan over blocks and unrolled; then the largest batch and depth that fit a
+budget. Nothing is run.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from advact_jax import _rule, catalog, testing
+from advact_jax import _rule, catalog
+from advact_jax.testing.compiled import residual_bytes
+from benchmarks import _nets, _record
 
-LAYERS, BATCH, WIDTH, HIDDEN = 12, 512, 128, 512
+DEPTH = 12
+BATCHES = {"mlp": 512, "cnn": 32, "transformer": 32}
+# Of the temporary memory of one gradient, in MiB.
+BUDGET = 512
+_MLP = _nets.NETS["mlp"]
 
 
-def peak(function: Callable[[Any], Any], scanned: bool) -> int:
-    """Return the temporary memory in bytes of the compiled gradient of an MLP."""
+def largest(needs: Callable[[int], int], budget: int) -> int:
+    """Return the largest n for which ``needs(n)`` is within the budget; it must grow with n.
 
-    def block(h: Any, w: Any) -> Any:
-        return h + function(h @ w[0]) @ w[1]
+    The next guess is on the line through the two ends, since memory grows almost in proportion.
+    """
+    low, high = 0, 1
+    at_low, at_high = 0, needs(1)
+    while at_high <= budget:
+        guess = max(2 * high, high * budget // max(at_high, 1) + 1)
+        low, at_low, high = high, at_high, min(guess, 16 * high)
+        at_high = needs(high)
+    while high - low > 1:
+        share = (budget - at_low) / max(at_high - at_low, 1)
+        middle = min(max(low + int(share * (high - low)), low + 1), high - 1)
+        needed = needs(middle)
+        if needed <= budget:
+            low, at_low = middle, needed
+        else:
+            high, at_high = middle, needed
+    return low
 
-    def loss(weights: Any, x: Any) -> Any:
-        if scanned:
-            return jax.lax.scan(lambda h, w: (block(h, w), None), x, weights)[0].sum()
-        for i in range(LAYERS):
-            x = block(x, jax.tree.map(lambda w, i=i: w[i], weights))
-        return x.sum()
 
-    weights = (
-        jax.ShapeDtypeStruct((LAYERS, WIDTH, HIDDEN), jnp.float32),
-        jax.ShapeDtypeStruct((LAYERS, HIDDEN, WIDTH), jnp.float32),
-    )
-    x = jax.ShapeDtypeStruct((BATCH, WIDTH), jnp.float32)
-    compiled = jax.jit(jax.grad(loss)).lower(weights, x).compile()
-    return compiled.memory_analysis().temp_size_in_bytes
+def _blocks(record: _record.Recorder, names: list[str], nets: list[str]) -> None:
+    for kind in nets:
+        net = _nets.NETS[kind]
+        for name in names:
+            for scanned in (True, False):
+                kept, peak = {}, {}
+                for library, units in _nets.LIBRARIES.items():
+                    unit = units[name]
+                    kept[library] = _nets.kept_per_element(net, unit, scanned=scanned)
+                    peak[library] = _nets.peak_bytes(
+                        net, unit, DEPTH, BATCHES[kind], scanned=scanned
+                    )
+                record.add(
+                    what="block", net=kind, function=name, scanned=scanned, kept=kept, peak=peak
+                )
+
+
+@contextlib.contextmanager
+def other_barrier() -> Iterator[None]:
+    """Compile our functions with the rule's `prevent_cse` the other way round."""
+    usual = _rule._PREVENT_CSE
+    jax.clear_caches()
+    _rule._PREVENT_CSE = not usual
+    try:
+        yield
+    finally:
+        _rule._PREVENT_CSE = usual
+        jax.clear_caches()
+
+
+def _functions(record: _record.Recorder) -> None:
+    """Measure each function that jax.nn has, in the MLP."""
+    known = catalog.elementwise()
+    for name, ours in known.items():
+        peer = catalog.name_in(ours, "jax")
+        if peer is None:
+            continue
+        both = {"ours": ours, "jax.nn": getattr(jax.nn, peer)}
+        units = {key: _nets.Unit(function) for key, function in both.items()}
+        with other_barrier():
+            flipped = _nets.peak_bytes(_MLP, units["ours"], DEPTH, BATCHES["mlp"], scanned=False)
+        record.add(
+            what="function",
+            other_barrier=flipped,
+            function=name,
+            declared=ours.spec.residual_bytes,  # type: ignore[attr-defined]
+            kept={key: residual_bytes(f) for key, f in both.items()},
+            peak={
+                k: _nets.peak_bytes(_MLP, u, DEPTH, BATCHES["mlp"], scanned=True)
+                for k, u in units.items()
+            },
+            unrolled={
+                k: _nets.peak_bytes(_MLP, u, DEPTH, BATCHES["mlp"], scanned=False)
+                for k, u in units.items()
+            },
+        )
+
+
+def _fits(record: _record.Recorder, names: list[str], nets: list[str], budget: int) -> None:
+    for kind in nets:
+        net = _nets.NETS[kind]
+        for name in names:
+            batch: dict[str, int] = {}
+            depth: dict[str, int] = {}
+            for library, units in _nets.LIBRARIES.items():
+
+                def needs(depth: int, batch: int, unit: Any = units[name], net: Any = net) -> int:
+                    return _nets.peak_bytes(net, unit, depth, batch, scanned=True)
+
+                batch[library] = largest(lambda n, f=needs: f(DEPTH, n), budget)  # type: ignore[misc]
+                depth[library] = largest(lambda n, f=needs, b=BATCHES[kind]: f(n, b), budget)  # type: ignore[misc]
+            record.add(
+                what="fits", net=kind, function=name, budget=budget, batch=batch, depth=depth
+            )
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*")
+    """Measure and write the record."""
+    parser = _record.parser(__doc__, names="units; all without one")
+    parser.add_argument("--nets", nargs="*", default=list(_nets.NETS))
+    parser.add_argument("--budget", type=int, default=BUDGET, help="MiB that batch or depth fit in")
     options = parser.parse_args()
-    known = catalog.elementwise()
-    print(
-        f"jax {jax.__version__} on {jax.default_backend()}; bytes per element, peak ours / jax.nn"
-    )
-    heads = ("jax.nn", "ours", "scanned", "unrolled", "other cse")
-    print(f"{'function':<16}" + "".join(f"{head:>11}" for head in heads))
-    for name in options.names or known:
-        peer = catalog.name_in(known[name], "jax")
-        if peer is None:
-            continue
-        ours, theirs = known[name], getattr(jax.nn, peer)
-        kept = testing.residual_bytes(theirs), testing.residual_bytes(ours)
-        scanned = peak(ours, True) / peak(theirs, True)
-        unrolled, plain = peak(ours, False), peak(theirs, False)
-        _rule._PREVENT_CSE = not _rule._PREVENT_CSE
-        jax.clear_caches()
-        other = peak(ours, False)
-        _rule._PREVENT_CSE = not _rule._PREVENT_CSE
-        jax.clear_caches()
-        print(
-            f"{name:<16}{kept[0]:>11.0f}{kept[1]:>11.0f}{scanned:>11.2f}{unrolled / plain:>11.2f}"
-            f"{other / plain:>11.2f}",
-            flush=True,
-        )
+    record = _record.Recorder("memory", options)
+    names = _record.chosen(list(_nets.LIBRARIES["ours"]), options.names)
+    _blocks(record, names, options.nets)
+    if not options.names:
+        _functions(record)
+    fitted = ["gelu"] if options.short else names
+    fitted_nets = ["transformer"] if options.short else options.nets
+    _fits(record, fitted, fitted_nets, options.budget << 20)
+    record.write()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Print the tables of README.md and of the documents anew: `make tables`.
 
 Between a marker `<!-- table: ARGUMENTS -->` and `<!-- end -->` stands what the command
-`python -m advact_jax ARGUMENTS` prints; after `<!-- memory: ARGUMENTS -->` and
-`<!-- speed: ARGUMENTS -->`, what `benchmarks/memory.py` and `benchmarks/speed.py` print (and so for
-`lean` and `diagnostics`); after
+`python -m advact_jax ARGUMENTS` prints; after `<!-- record: ARGUMENTS -->`, what
+`python -m benchmarks.tables ARGUMENTS` prints of the figures in docs/benchmarks; after
+`<!-- lean: ARGUMENTS -->`, what `benchmarks/lean.py` prints, and so for `diagnostics`; after
 `<!-- example: NAME ARGUMENTS -->`, what `examples/NAME.py` prints; and after
 `<!-- source: NAME PART -->`, a function of it. The paths given here are rewritten; without
 any, all of them.
@@ -20,8 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MARKER = re.compile(
-    r"<!-- (table|memory|speed|lean|diagnostics|example|source): (.*?) -->\n(.*?)<!-- end -->",
-    re.DOTALL,
+    r"<!-- (table|record|lean|diagnostics|example|source): (.*?) -->\n(.*?)<!-- end -->", re.DOTALL
 )
 
 
@@ -30,13 +29,13 @@ def printed(kind: str, arguments: str) -> str:
     given = arguments.split()
     if kind == "source":
         return f"```python\n{source(ROOT / 'examples' / f'{given[0]}.py', *given[1:])}\n```\n"
-    if kind == "example":
-        command = [f"examples/{given[0]}.py", *given[1:]]
-    else:
-        command = [
-            *(["-m", "advact_jax"] if kind == "table" else [f"benchmarks/{kind}.py"]),
-            *given,
-        ]
+    command = {
+        "table": ["-m", "advact_jax", *given],
+        "record": ["-m", "benchmarks.tables", *given],
+        "lean": ["benchmarks/lean.py", *given],
+        "diagnostics": ["benchmarks/diagnostics.py", *given],
+        "example": [f"examples/{''.join(given[:1])}.py", *given[1:]],
+    }[kind]
     ran = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
@@ -45,7 +44,7 @@ def printed(kind: str, arguments: str) -> str:
         text=True,
         check=True,
     )
-    return ran.stdout if kind == "table" else f"```\n{ran.stdout}```\n"
+    return ran.stdout if kind in ("table", "record") else f"```\n{ran.stdout}```\n"
 
 
 def source(path: Path, part: str) -> str:
