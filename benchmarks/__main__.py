@@ -21,7 +21,7 @@ def main() -> None:
     parser = _record.parser(__doc__, names="parts; all without one")
     options = parser.parse_args()
     known = [*PARTS, "parity"]
-    parts = _record.chosen(known, options.names)
+    parts = _record.chosen(known, options)
     if not options.names and not options.short:
         parts.remove("parity")
     passed = ["--short"] if options.short else []

@@ -34,6 +34,7 @@ def parser(description: str | None, *, names: str | None = None) -> argparse.Arg
     made.add_argument(
         "--short", action="store_true", help=f"smaller and fewer, into {SHORT.relative_to(ROOT)}"
     )
+    made.add_argument("--rounds", type=int, help="how often each call is timed")
     made.add_argument("--out", type=Path, help="the folder of the record")
     return made
 
@@ -136,8 +137,11 @@ def ratio(figure: Figure, below: str, above: str = "ours") -> float | None:
     return None if a is None or b is None else a / b
 
 
-def chosen(known: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the names that were asked for, all if none; a wrong one is an error."""
+def chosen(
+    known: Sequence[str], options: argparse.Namespace, short: Sequence[str] = ()
+) -> list[str]:
+    """Return the names that were asked for: without any, all, or some in a short run."""
+    names = options.names or (short if options.short else ())
     wrong = sorted(set(names) - set(known))
     if wrong:
         raise SystemExit(f"expected names among {', '.join(known)}, got {', '.join(wrong)}.")

@@ -76,11 +76,11 @@ def _imports(record: _record.Recorder, rounds: int) -> None:
 def main() -> None:
     """Measure and write the record."""
     parser = _record.parser(__doc__, names="units; all without one")
-    parser.add_argument("--rounds", type=int)
     options = parser.parse_args()
     rounds = options.rounds or (2 if options.short else 7)
     record = _record.Recorder("compile", options)
-    _compile(record, _record.chosen(list(_nets.LIBRARIES["ours"]), options.names), rounds)
+    names = _record.chosen(list(_nets.LIBRARIES["ours"]), options, ("gelu", "swiglu"))
+    _compile(record, names, rounds)
     if not options.names:
         _imports(record, rounds)
     record.write()

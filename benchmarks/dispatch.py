@@ -12,13 +12,12 @@ CALLS = 100
 def main() -> None:
     """Measure and write the record."""
     parser = _record.parser(__doc__, names="functions; those of jax.nn without one")
-    parser.add_argument("--rounds", type=int)
     options = parser.parse_args()
     known = {**_peers.elementwise(), **_peers.rows()}
     rounds = options.rounds or (5 if options.short else 20)
     record = _record.Recorder("dispatch", options)
     x = jnp.linspace(-2, 2, 8)
-    for name in _record.chosen(list(known), options.names or _peers.shared(known)):
+    for name in _record.chosen(list(known) if options.names else _peers.shared(known), options):
         calls = {}
         for label, function in known[name].items():
             argument = _timing.to_torch(x) if label in _peers.OF_TENSORS else x

@@ -16,17 +16,16 @@ SMALL, LARGE = 1 << 15, 1 << 23
 def main() -> None:
     """Measure and write the record."""
     parser = _record.parser(__doc__, names="units; all without one")
-    parser.add_argument("--rounds", type=int)
     options = parser.parse_args()
     known = _peers.gated()
     rounds = options.rounds or (4 if options.short else _timing.ROUNDS)
     large = LARGE >> 3 if options.short else LARGE
     record = _record.Recorder("gated", options)
     normal = 3 * np.random.default_rng(0).normal(size=(2, large)).astype(np.float32)
-    for name in _record.chosen(list(known), options.names):
+    for name in _record.chosen(list(known), options):
         functions = known[name]
         _peers.agree(functions, *map(jnp.asarray, normal[:, :9]))
-        for dtype in ("float32", "bfloat16"):
+        for dtype in ("float32", "bfloat16")[: 1 if options.short else 2]:
             for size, label, times in ((SMALL, "small", 256), (large, "large", LARGE * 3 // large)):
                 gate, up = (jnp.asarray(part, dtype) for part in normal[:, :size])
                 forward = _peers.forward_calls(functions, times, gate, up)

@@ -52,7 +52,7 @@ def main() -> None:
     record = _record.Recorder("gpu", options)
     normal = 3 * np.random.default_rng(0).normal(size=size).astype(np.float32)
     known = [*_peers.shared(elementwise), *rows]
-    for name in _record.chosen(known, options.names):
+    for name in _record.chosen(known, options):
         for dtype in ("float32", "bfloat16"):
             if name in elementwise:
                 _measure(record, name, elementwise[name], jnp.asarray(normal, dtype))

@@ -82,7 +82,7 @@ def main() -> None:
     """Measure and write the record."""
     parser = _record.parser(__doc__, names="functions; some without one")
     options = parser.parse_args()
-    names = _record.chosen(list(FUNCTIONS), options.names)
+    names = _record.chosen(list(FUNCTIONS), options)
     record = _record.Recorder("growth", options)
     if options.short:
         _by_size(record, names[:1], SIZES[::2], few=True)

@@ -87,14 +87,13 @@ def _bound(x: Any, g: Any, *parameters: Any) -> Any:
 def main() -> None:
     """Measure and write the record."""
     parser = _record.parser(__doc__, names="functions; all without one")
-    parser.add_argument("--rounds", type=int)
     options = parser.parse_args()
     rounds = options.rounds or (4 if options.short else _timing.ROUNDS)
     rows, times = (ROWS >> 3, 4) if options.short else (ROWS, 3)
     record = _record.Recorder("learned", options)
     normal = 3 * np.random.default_rng(0).normal(size=(rows, CHANNELS)).astype(np.float32)
-    for name in _record.chosen(list(FUNCTIONS), options.names):
-        for dtype in ("float32", "bfloat16"):
+    for name in _record.chosen(list(FUNCTIONS), options, ("prelu", "silu")):
+        for dtype in ("float32", "bfloat16")[: 1 if options.short else 2]:
             x = jnp.asarray(normal, dtype)
             for channels in (None, CHANNELS):
                 shape = () if channels is None else (channels,)

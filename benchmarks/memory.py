@@ -8,7 +8,7 @@ budget. Nothing is run.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ from benchmarks import _nets, _record
 
 DEPTH = 12
 BATCHES = {"mlp": 512, "cnn": 32, "transformer": 32}
+SHORT = ("gelu", "softplus")
 # Of the temporary memory of one gradient, in MiB.
 BUDGET = 512
 _MLP = _nets.NETS["mlp"]
@@ -76,12 +77,12 @@ def other_barrier() -> Iterator[None]:
         jax.clear_caches()
 
 
-def _functions(record: _record.Recorder) -> None:
+def _functions(record: _record.Recorder, names: Sequence[str]) -> None:
     """Measure each function that jax.nn has, in the MLP."""
     known = catalog.elementwise()
     for name, ours in known.items():
         peer = catalog.name_in(ours, "jax")
-        if peer is None:
+        if peer is None or (names and name not in names):
             continue
         both = {"ours": ours, "jax.nn": getattr(jax.nn, peer)}
         units = {key: _nets.Unit(function) for key, function in both.items()}
@@ -129,10 +130,10 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=BUDGET, help="MiB that batch or depth fit in")
     options = parser.parse_args()
     record = _record.Recorder("memory", options)
-    names = _record.chosen(list(_nets.LIBRARIES["ours"]), options.names)
+    names = _record.chosen(list(_nets.LIBRARIES["ours"]), options, SHORT)
     _blocks(record, names, options.nets)
     if not options.names:
-        _functions(record)
+        _functions(record, SHORT if options.short else ())
     fitted = ["gelu"] if options.short else names
     fitted_nets = ["transformer"] if options.short else options.nets
     _fits(record, fitted, fitted_nets, options.budget << 20)

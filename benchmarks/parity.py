@@ -90,7 +90,7 @@ def main() -> None:
     also = [*options.also, *(["benchmarks.parity:LEAN"] if options.lean else [])]
     settings = {**SETTINGS, **added(also)}
     record = _record.Recorder("parity", options)
-    for name in _record.chosen(list(_training.TASKS), options.names):
+    for name in _record.chosen(list(_training.TASKS), options):
         losses, seconds, memory = train(_training.TASKS[name](), settings, steps, seeds)
         for label in settings:
             runs = losses[label]

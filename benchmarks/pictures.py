@@ -97,7 +97,9 @@ def _grid(panels: list[tuple[str, Any]], label: str, unit: str, *, log: bool = T
         ax.set_xscale("log")
         if log:
             ax.set_yscale("log")
-    axes.flat[0].legend(frameon=False)
+    named = {label: handle for ax in axes.flat for handle, label in
+             zip(*ax.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    drawn.legend(named.values(), named, frameon=False, ncols=len(named), loc="outside upper center")
     return drawn
 
 
@@ -167,9 +169,10 @@ def parity(out: Path) -> Any:
             colour = COLOURS.get(figure["setting"], f"C{i}")
             for j, curve in enumerate(figure["curves"]):
                 steps = [(k + 0.5) * figure["steps"] / len(curve) for k in range(len(curve))]
+                theirs = figure["setting"] == "jax.nn"
                 ax.plot(
-                    steps, curve, color=colour, lw=0.9, alpha=0.7,
-                    ls="--" if figure["setting"] == "jax.nn" else "-",
+                    steps, curve, color=colour, lw=0.9 if theirs else 1.8,
+                    alpha=1 if theirs else 0.5, ls=":" if theirs else "-", zorder=2 + theirs,
                     label=figure["setting"] if j == 0 else None,
                 )  # fmt: skip
         ax.set_title(task)

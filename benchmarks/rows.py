@@ -20,13 +20,12 @@ SLOW = ("sparsemax", "entmax15", "entmax")
 def main() -> None:
     """Measure and write the record."""
     parser = _record.parser(__doc__, names="functions; all without one")
-    parser.add_argument("--rounds", type=int)
     options = parser.parse_args()
     known = _peers.rows()
     rounds = options.rounds or (4 if options.short else _timing.ROUNDS)
     lengths = LENGTHS[1:4:2] if options.short else LENGTHS
     record = _record.Recorder("rows", options)
-    for name in _record.chosen(list(known), options.names):
+    for name in _record.chosen(list(known), options, ("softmax", "logsumexp", "sparsemax")):
         functions = known[name]
         elements = ELEMENTS >> (2 if name in SLOW else 0) >> (3 if options.short else 0)
         normal = np.random.default_rng(0).normal(size=elements)

@@ -17,6 +17,7 @@ SMALL, LARGE = 1 << 15, 1 << 24
 # Enough of them in one call that dispatching it doesn't count.
 REPEATS = {SMALL: 256, LARGE: 2}
 DTYPES = ("float32", "bfloat16")
+SHORT = ("relu", "elu", "softplus", "sigmoid", "silu", "gelu", "mish")
 
 
 def figures(
@@ -36,22 +37,21 @@ def main() -> None:
     """Measure and write the record."""
     parser = _record.parser(__doc__, names="functions; all without one")
     parser.add_argument("--shared", action="store_true", help="those alone that jax.nn has")
-    parser.add_argument("--rounds", type=int)
     parser.add_argument("--large", type=int, help="elements of the large array")
-    parser.add_argument("--dtypes", nargs="*", default=DTYPES)
+    parser.add_argument("--dtypes", nargs="*")
     options = parser.parse_args()
     large = options.large or (1 << 21 if options.short else LARGE)
     rounds = options.rounds or (5 if options.short else _timing.ROUNDS)
     known = _peers.elementwise()
-    names = _record.chosen(list(known), options.names)
-    if not options.names and (options.shared or options.short):
+    names = _record.chosen(list(known), options, SHORT)
+    if options.shared:
         names = _peers.shared(known)
     record = _record.Recorder("speed", options)
     normal = np.random.default_rng(0).normal(size=large).astype(np.float32)
     for name in names:
         functions = known[name]
         _peers.agree(functions, jnp.linspace(-3, 3, 7))
-        for dtype in options.dtypes:
+        for dtype in options.dtypes or DTYPES[: 1 if options.short else 2]:
             for size, label in ((SMALL, "small"), (large, "large")):
                 x = jnp.asarray(3 * normal[:size], dtype)
                 times = REPEATS.get(size, max(1, LARGE * 2 // size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def test_both_libraries_have_the_same_units() -> None:
 
 def test_each_call_runs_once_in_every_round() -> None:
     ran: list[str] = []
-    calls: dict[str, _timing.Call] = {name: (lambda n=name: ran.append(n)) for name in "abc"}
+    calls = {name: functools.partial(ran.append, name) for name in "abc"}
     found = _timing.interleaved(calls, 5, repeats=2)
     for i in range(6):
         assert sorted(ran[3 * i : 3 * i + 3]) == ["a", "b", "c"]
@@ -127,9 +128,11 @@ def test_numbers_keep_four_digits() -> None:
 
 
 def test_a_wrong_name_is_an_error() -> None:
-    assert _record.chosen(["a", "b"], []) == ["a", "b"]
+    options = _record.parser(None, names="letters").parse_args
+    assert _record.chosen(["a", "b"], options([]), ["b"]) == ["a", "b"]
+    assert _record.chosen(["a", "b"], options(["--short"]), ["b"]) == ["b"]
     with pytest.raises(SystemExit, match="expected names among a, b, got c"):
-        _record.chosen(["a", "b"], ["c"])
+        _record.chosen(["a", "b"], options(["c"]))
 
 
 def test_an_empty_record_holds_nothing_and_fails_nothing(tmp_path: Path) -> None:
@@ -165,8 +168,10 @@ def test_the_copy_bound_is_that_of_linear_pieces(tmp_path: Path) -> None:
 
 
 def block(**fields: Any) -> dict[str, Any]:
-    return {"what": "block", "net": "transformer", "function": "gelu", "scanned": True,
-            "kept": {"ours": 8, "jax.nn": 24}, "peak": {"ours": 64, "jax.nn": 100}, **fields}  # fmt: skip
+    return {
+        "what": "block", "net": "transformer", "function": "gelu", "scanned": True,
+        "kept": {"ours": 8, "jax.nn": 24}, "peak": {"ours": 64, "jax.nn": 100}, **fields,
+    }  # fmt: skip
 
 
 def test_peaks(tmp_path: Path) -> None:
