@@ -48,10 +48,10 @@ def printed(kind: str, arguments: str) -> str:
 
 
 def source(path: Path, part: str) -> str:
-    """Return the text of a function in a file."""
+    """Return the text of a function or a class in a file."""
     text = path.read_text()
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name == part:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == part:
             return ast.get_source_segment(text, node) or ""
     raise ValueError(f"expected {path} to define {part}.")
 
