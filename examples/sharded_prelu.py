@@ -3,11 +3,11 @@
 The hidden layer of a net is spread over the devices by its features, and so are the slopes of its
 PReLU: each device holds those of its own channels. The activation then needs nothing from another
 device, forward or backward, which the compiled program shows: it holds the same collectives with
-the PReLU as without an activation. Slopes that are left whole on every device cost three more: their
-gradient and both moments of Adam are brought together.
+the PReLU as without an activation. Slopes that are left whole on every device cost three more:
+their gradient and both moments of Adam are brought together.
 
-Where the batch is split as well (a mesh of 2 x 2), gradients are summed over its parts; those of the
-slopes go with those of the weights, in the same all-reduce.
+Where the batch is split as well (a mesh of 2 x 2), gradients are summed over its parts; those of
+the slopes go with those of the weights, in the same all-reduce.
 
 The devices are virtual ones on the CPU; on four accelerators the same script runs as it is.
 """
