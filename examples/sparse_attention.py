@@ -146,10 +146,10 @@ def train(sparse: bool, layers: int, steps: int, data: Any) -> Result:
 
     state, logits, weights = fit(state, jax.random.split(jax.random.key(1), steps))
     net, _ = nnx.merge(graph, state)
-    alphas = [block.attention.alpha() for block in net.blocks]
+    alphas = [block.attention.alpha() for block in net.blocks if sparse]
     return Result(
         float(jnp.mean(logits.argmax(-1) == test_labels)),
-        np.stack([np.ravel(alpha) for alpha in alphas]) if sparse else None,
+        np.stack([np.ravel(np.asarray(alpha)) for alpha in alphas]) if sparse else None,
         np.stack([np.mean(np.asarray(w) == 0, (0, 2, 3)) for w in weights]),
         [np.asarray(w) for w in weights],
     )
