@@ -1,9 +1,9 @@
 """What diagnostics cost in a training run: `python benchmarks/diagnostics.py`.
 
 Trains the CNN of examples/digits_cnn.py on its digits, in turns of `--every` steps: with all
-activations measured at the last step of the turn, and without. Prints the best time of a turn of
-either kind, over several, and by how much the one is longer; and the same from the times of a plain
-and of a measured step, which is less than the noise of a turn.
+activations measured at the last step of the turn, and without. Prints the best times of a turn and
+of a single step of either kind, over several, and by how much a run that measures is longer: by the
+single steps, and by the turns, where the noise of a shared machine is larger than the difference.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ class Run:
 
         return step
 
-    def turn(self, steps: int, measured: bool) -> float:
-        """Train for some steps, the last of them measured or not; return the seconds."""
+    def turn(self, steps: int, measured: bool) -> np.ndarray:
+        """Train for some steps, the last of them measured or not; return wall and CPU seconds."""
         batches = self.rng.integers(0, len(self.digits.labels), (steps, self.batch))
         keys = jax.random.split(jax.random.key(self.count), steps)
-        began = time.perf_counter()
+        began = np.array([time.perf_counter(), time.process_time()])
         for i in range(steps):
             self.count += 1
             if measured and i == steps - 1:
@@ -82,7 +82,7 @@ class Run:
             else:
                 self.state, _ = self.step(self.state, batches[i], keys[i])
         jax.block_until_ready(self.state)
-        return time.perf_counter() - began
+        return np.array([time.perf_counter(), time.process_time()]) - began
 
 
 def main() -> None:
@@ -97,20 +97,26 @@ def main() -> None:
     run = Run(options.activation, options.batch, options.most)
     for measured in (False, True):
         run.turn(2, measured)  # compiles
-    best = {False: float("inf"), True: float("inf")}
-    alone = float("inf")
+    turns: dict[bool, list[Any]] = {False: [], True: []}
+    steps: dict[bool, list[Any]] = {False: [], True: []}
     for _ in range(options.rounds):
-        for measured in best:
-            best[measured] = min(best[measured], run.turn(options.every, measured))
-        alone = min(alone, run.turn(1, True))
-    plain = best[False] / options.every
+        for measured in turns:
+            turns[measured].append(run.turn(options.every, measured))
+            steps[measured] += [run.turn(1, measured) for _ in range(4)]
+    turn, step = ({k: np.min(v, axis=0) for k, v in of.items()} for of in (turns, steps))
     print(f"jax {jax.__version__} on {jax.default_backend()}; digits CNN, {options.activation}")
-    print(f"a step                        {1e3 * plain:8.2f} ms")
-    print(f"a measured step               {1e3 * alone:8.2f} ms")
-    print(f"{options.every} steps                      {1e3 * best[False]:8.1f} ms")
-    print(f"{options.every} steps, the last measured   {1e3 * best[True]:8.1f} ms")
-    print(f"longer by, in turns           {100 * (best[True] / best[False] - 1):8.1f} %")
-    print(f"longer by, from single steps  {100 * (alone - plain) / best[False]:8.1f} %")
+    print(f"{'best of ' + str(options.rounds):32} {'wall':>9} {'CPU':>9}")
+    for label, of, measured in (
+        ("a step", step, False),
+        ("a measured step", step, True),
+        (f"{options.every} steps", turn, False),
+        (f"{options.every} steps, the last measured", turn, True),
+    ):
+        print(f"{label:32} {1e3 * of[measured][0]:6.1f} ms {1e3 * of[measured][1]:6.1f} ms")
+    longer = 100 * (step[True] - step[False]) / (options.every * step[False])
+    print(f"{'longer, by single steps':32} {longer[0]:7.2f} % {longer[1]:7.2f} %")
+    longer = 100 * (turn[True] / turn[False] - 1)
+    print(f"{'longer, by turns':32} {longer[0]:7.2f} % {longer[1]:7.2f} %")
     print()
     print(run.history.report())
 

@@ -23,16 +23,22 @@ from advact_jax import catalog, initializers, linen, nnx, testing
 ROOT = Path(__file__).parent.parent
 
 
+RUN = ("docs/migration.md", "docs/lean.md", "docs/diagnostics.md")
+
+
 def blocks(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize(
     "block",
-    [*blocks("README.md"), *blocks("docs/migration.md"), *blocks("docs/lean.md")],
+    [b for name in ("README.md", *RUN) for b in blocks(name)],
     ids=lambda block: block.split()[-1][:20],
 )
-def test_code_runs(block: str) -> None:
+def test_code_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "plots" in block:
+        pytest.importorskip("matplotlib", reason="the block draws: pip install advact-jax[plots]")
+    monkeypatch.chdir(tmp_path)  # for what it saves
     with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(block, "a document", "exec"), {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -182,7 +183,8 @@ class History:
     def report(self, index: int = -1) -> str:
         """Return the table and the verdict of a step as plain text."""
         found = self.findings(index)
-        words = "\n".join(map(str, found)) if found else verdict.NOTHING
+        wrapped = (textwrap.fill(str(f), 100, subsequent_indent="  ") for f in found)
+        words = "\n".join(wrapped) if found else verdict.NOTHING
         return f"step {self.steps[index]}\n{self.table(index)}\n\n{words}"
 
 

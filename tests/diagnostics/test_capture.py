@@ -60,7 +60,7 @@ def test_activations_of_every_make_are_seen_in_order() -> None:
 
 def test_value_and_gradient_are_those_of_jax() -> None:
     params, loss = model_and_loss()
-    (value, gradient), seen = jax.jit(diagnostics.value_and_grad(loss))(params, X)
+    (value, gradient), seen = jax.jit(diagnostics.value_and_grad(loss, most=0))(params, X)
     expected, by = jax.jit(jax.value_and_grad(loss))(params, X)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-9), gradient, by)
@@ -107,10 +107,10 @@ def deep(x: Any, checkpointed: bool) -> Any:
     return jax.lax.scan(scanned, x, jnp.array([1.0, 2.0, 0.1]), unroll=2)
 
 
-@pytest.mark.parametrize("checkpointed", [False, True])
+@pytest.mark.parametrize("checkpointed", [True, pytest.param(False, marks=pytest.mark.sampled(3))])
 def test_layers_in_a_scan_are_measured_one_by_one(checkpointed: bool) -> None:
     loss = lambda x: (deep(x, checkpointed)[0] ** 2).sum()  # noqa: E731
-    (value, gradient), seen = jax.jit(diagnostics.value_and_grad(loss))(X)
+    (value, gradient), seen = jax.jit(diagnostics.value_and_grad(loss, most=0))(X)
     expected, by = jax.value_and_grad(loss)(X)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     np.testing.assert_allclose(gradient, by, rtol=1e-5, atol=1e-8)
@@ -169,6 +169,7 @@ def test_statics_auxiliary_output_keywords_and_other_arguments() -> None:
         diagnostics.value_and_grad(lambda x: x.sum(), 1)(X)
 
 
+@pytest.mark.sampled(3)
 def test_16_bit_nets_are_measured_in_float32() -> None:
     loss = lambda x: advact_jax.gelu(x).astype(jnp.float32).sum()  # noqa: E731
     (_, gradient), seen = jax.jit(diagnostics.value_and_grad(loss))(X.astype(jnp.bfloat16))
@@ -178,6 +179,7 @@ def test_16_bit_nets_are_measured_in_float32() -> None:
     np.testing.assert_allclose(found["gradient_norm"], np.sqrt(X.size), rtol=1e-5)
 
 
+@pytest.mark.sampled(3)
 def test_many_nets_at_once() -> None:
     loss = lambda w, x: (advact_jax.relu(x @ w) ** 2).sum()  # noqa: E731
     w = jax.random.normal(jax.random.key(2), (3, 4, 4))
@@ -241,7 +243,7 @@ def nnx_loss(model: Any, x: Any) -> Any:
 def test_nnx_models_keep_their_paths_their_state_and_their_gradients() -> None:
     ours, theirs = Net(flax.nnx.Rngs(0)), Net(flax.nnx.Rngs(0))
     calls = {kind: kind.__call__ for kind in (Net, Block, flax.nnx.Linear)}
-    watched = flax.nnx.jit(nnx_diagnostics.value_and_grad(nnx_loss))
+    watched = flax.nnx.jit(nnx_diagnostics.value_and_grad(nnx_loss, most=0))
     plain = flax.nnx.jit(flax.nnx.value_and_grad(nnx_loss))
     for _ in range(2):  # the second time with the statistics and random streams of the first
         (value, gradient), seen = watched(ours, X)

@@ -86,6 +86,7 @@ def test_tanh_has_its_edge_of_chaos_at_gain_1_without_biases() -> None:
     assert gain > 1.3 and point.chi == pytest.approx(1, abs=1e-6) and point.phase == "edge"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "gain"), [("relu", 2**0.5), ("erf", math.pi**0.5 / 2), ("elu", 1.0), ("hard_tanh", 1)]
 )
@@ -93,6 +94,7 @@ def test_edges_of_chaos(name: str, gain: float) -> None:
     assert diagnostics.edge_of_chaos(name) == pytest.approx(gain, rel=1e-6)
 
 
+@pytest.mark.sampled(3)
 def test_an_activation_without_an_edge_is_told() -> None:
     with pytest.raises(ValueError, match="edge_of_chaos: expected an activation with chi_1 = 1"):
         diagnostics.edge_of_chaos("gelu")
@@ -140,6 +142,7 @@ def test_random_nets_do_what_the_theory_says(name: str) -> None:
     )
 
 
+@pytest.mark.sampled(3)
 def test_the_measure_would_show_a_wrong_theory() -> None:
     # The tolerance of the test above is far smaller than what one percent of the gain does.
     f = elementwise("tanh")
@@ -149,6 +152,7 @@ def test_the_measure_would_show_a_wrong_theory() -> None:
     assert abs(np.log(right).sum() - np.log(wrong).sum()) > 0.5
 
 
+@pytest.mark.sampled(3)
 def test_weights_by_a_function_are_sampled() -> None:
     options: dict[str, Any] = {"depth": 4, "width": 128, "seeds": 3, "batch": 2}
     report = diagnostics.depth_report("relu", initializers.get("he_normal"), **options)
