@@ -348,3 +348,9 @@ def test_every_declaration_has_a_definition_a_source_and_a_tier() -> None:
         spec = function.spec  # type: ignore[attr-defined]
         assert spec.latex and spec.paper, name
         assert spec.tier in ("stable", "experimental"), name
+
+
+def test_snake_of_frequency_0_is_the_identity() -> None:
+    x = jnp.linspace(-6, 6, 25)
+    np.testing.assert_array_equal(advact_jax.snake(x, 0.0), x)
+    np.testing.assert_array_equal(advact_jax.snake(x, jnp.zeros(25)), x)

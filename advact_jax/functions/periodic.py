@@ -137,7 +137,8 @@ def _wave(x: Array, alpha: Any, beta: Any) -> Array:
     t, at = _turned(x, alpha)
     plain = jnp.asarray(t.value)
     bounded = jnp.clip(plain, -0.75, 0.75)
-    start = (alpha / beta) * bounded * angles.versine_share(bounded * bounded)
+    share = 1.0 if beta is alpha else alpha / beta  # 0 / 0 where both are 0
+    start = share * bounded * angles.versine_share(bounded * bounded)
     near = x + x * start
     if beta is alpha:
         # Sums are ordered so that what cancels, t + 1, is exact.
