@@ -37,7 +37,7 @@ def lean(
       tanh and sigmoid. No digits are left where the output has rounded to its limit.
     - "side": one bit for each entry, the side of the minimum; the derivative is looked up in a
       table by the output. For functions that fall to one minimum and rise from there.
-    - "slope": one byte for each entry, the nearest of some 250 slopes, 0 and 1 among them.
+    - "slope": one byte for each entry, the nearest of some 250 slopes, among them 0, 1/2 and 1.
 
     ``python benchmarks/lean.py`` prints the error and the memory of each.
 
@@ -59,8 +59,10 @@ def lean(
       >>> x = jnp.array([-1.0, 0.0, 1.0])
       >>> bool((gelu(x) == advact_jax.gelu(x)).all())
       True
-      >>> print(jax.vmap(jax.grad(advact_jax.gelu))(x), jax.vmap(jax.grad(gelu))(x))
-      [-0.083  0.5    1.083] [-0.085  0.5    1.085]
+      >>> jax.vmap(jax.grad(advact_jax.gelu))(x)
+      Array([-0.083,  0.5  ,  1.083], dtype=float32)
+      >>> jax.vmap(jax.grad(gelu))(x)
+      Array([-0.085,  0.5  ,  1.085], dtype=float32)
 
     References:
       Novikov, Bershatsky, Gusak, Shonenkov, Dimitrov and Oseledets, "Few-bit backward: quantized
@@ -152,7 +154,8 @@ def _by_slope(spec: Spec, fixed: dict[str, Any]) -> _Keep:
     slopes = _Curve.of(spec, fixed).slope
     least, most = min(slopes.min(), 0.0), max(slopes.max(), 0.0)
     # 0 and 1 are among the slopes, so that what is shut off or passed on stays so.
-    parts = int((_NAN - 2) / (most - least)) if most > least else 1
+    # An even number of parts has 1/2 among them, the slope of many a gate at 0.
+    parts = 2 * int((_NAN - 2) / (2 * (most - least))) if most > least else _FEWEST
     below = int(np.ceil(-least * parts))
     if parts < _FEWEST:
         raise ValueError(
