@@ -59,10 +59,8 @@ def lean(
       >>> x = jnp.array([-1.0, 0.0, 1.0])
       >>> bool((gelu(x) == advact_jax.gelu(x)).all())
       True
-      >>> jax.vmap(jax.grad(advact_jax.gelu))(x)
-      Array([-0.083,  0.5  ,  1.083], dtype=float32)
-      >>> jax.vmap(jax.grad(gelu))(x)
-      Array([-0.085,  0.5  ,  1.085], dtype=float32)
+      >>> print(jax.grad(advact_jax.gelu)(1.0), jax.grad(gelu)(1.0))
+      1.08296 1.085
 
     References:
       Novikov, Bershatsky, Gusak, Shonenkov, Dimitrov and Oseledets, "Few-bit backward: quantized
