@@ -1,7 +1,7 @@
 """Settings of every test: four virtual CPU devices, the backends, the names in examples.
 
-Tests with the marker ``sampled`` take turns: of twenty, one is run, another each day, so that all
-are run in twenty days; of those with ``sampled(3)``, one in three. What was changed is tested
+Tests with the marker ``sampled`` take turns: of thirty, one is run, another each day, so that all
+are run in thirty days; of those with ``sampled(3)``, one in three. What was changed is tested
 whole, as far as the time goes: the activations of the files that differ from the last commit before
 this one, or from the branch that this one left, in up to MOST tests more. Which file a test speaks
 of, its parameter ``case`` says, or SUBJECTS in its module.
@@ -30,13 +30,13 @@ hypothesis.settings.load_profile("default")
 
 # What is changed is tested by this many tests beside the day's sample. They take a minute or two
 # on two cores; `make exhaustive ARGS="--family gates"` runs all those of a file.
-MOST = 100
+MOST = 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what chooses among the sampled tests."""
     group = parser.getgroup("sampling")
-    group.addoption("--one-in", type=int, help="run one sampled test in N (20; with -k: all)")
+    group.addoption("--one-in", type=int, help="run one sampled test in N (30; with -k: all)")
     group.addoption(
         "--family", action="append", help="only the tests of advact_jax/functions/FAMILY.py"
     )
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _one_in(config: pytest.Config) -> int:
-    return config.getoption("--one-in") or (1 if config.option.keyword else 20)
+    return config.getoption("--one-in") or (1 if config.option.keyword else 30)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
