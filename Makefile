@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test exhaustive peers examples lint types accuracy tables bench parity newest newest-python clean
+.PHONY: demo test exhaustive peers examples lint types accuracy tables bench parity docs browser newest newest-python clean
 
 demo: .venv/with-demo
 	$(RUN) examples/digits_cnn.py $(ARGS)
@@ -60,6 +60,14 @@ bench: .venv/with-tests .venv/with-peers .venv/with-demo
 parity: .venv/with-tests .venv/with-demo
 	$(RUN) -m benchmarks parity $(ARGS)
 
+# The site, in docs/_build/html: a warning, a broken link or a public name without a page is an error.
+docs: .venv/with-docs
+	$(RUN) -m sphinx -j 2 -W -n --keep-going -b html docs docs/_build/html $(ARGS)
+
+# The site in a real browser, for which Chromium must be installed.
+browser: docs .venv/with-tests .venv/with-browser
+	$(RUN) -m pytest -n0 tests/site $(ARGS)
+
 # The contracts once more, on the newest Python here and so on the newest JAX.
 newest: .venv-newest/with-tests
 	$(RUN_NEWEST) -m pytest tests/contracts $(ARGS)
@@ -69,6 +77,7 @@ newest-python:
 
 clean:
 	rm -rf .venv .venv-newest .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf docs/_build docs/activations docs/api docs/project
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments. An empty file in them marks each step that is done.

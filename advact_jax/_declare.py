@@ -82,7 +82,7 @@ def activation(
         where the literature still moves. The contracts are the same.
       paper: the source.
       names: the names in other libraries, by dialect: a string; where something differs there, the
-        fields of a `Name` as a tuple, whose first may be several names; or a list of these.
+        fields of a ``Name`` as a tuple, whose first may be several names; or a list of these.
       keeps_integers: whether integer input gives integer output, as in jax.nn.
       notes: known limits: the contract that is not met, and why.
 

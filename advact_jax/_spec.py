@@ -34,7 +34,7 @@ class Parameter:
       partial: the derivative of the function by this parameter, as a function of ``x`` and all
         parameters; None where there is none (a jump moves with the parameter) or where JAX should
         derive it from the formula.
-      domain: the values for which the definition makes sense, one of `DOMAINS`.
+      domain: the values for which the definition makes sense, one of ``DOMAINS``.
       strict: whether a Python number outside the domain is an error in every call; without it, the
         formula is taken at its word there, and only a layer or an `Activation` raises.
       initial: the usual initial value where the parameter is learned.

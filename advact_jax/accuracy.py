@@ -174,6 +174,20 @@ def truth_at(
         return tuple((np.asarray(a), np.asarray(b)) for a, b in zip(at_x, at_flushed, strict=True))
 
 
+def errors(
+    result: np.ndarray,
+    truths: tuple[np.ndarray, np.ndarray],
+    x: np.ndarray,
+    signed: bool,
+    least: float = 0.0,
+) -> np.ndarray:
+    """Return the error of ``result`` at each input in ulps, by the rules of this module."""
+    truth = truths[0]
+    finite = truth[np.isfinite(truth)]
+    floor = 2.0**-6 if signed and finite.size and finite.min() < 0 < finite.max() else least
+    return np.minimum(*(ulp_errors(result, t, x.dtype, floor) for t in truths))
+
+
 def summarise(
     result: np.ndarray,
     truths: tuple[np.ndarray, np.ndarray],
@@ -182,15 +196,12 @@ def summarise(
     least: float = 0.0,
 ) -> Error:
     """Return the worst error of ``result``, by the rules of this module."""
-    truth = truths[0]
-    finite = truth[np.isfinite(truth)]
-    floor = 2.0**-6 if signed and finite.size and finite.min() < 0 < finite.max() else least
-    errors = np.minimum(*(ulp_errors(result, t, x.dtype, floor) for t in truths))
-    broken = ~np.isfinite(errors)
+    found = errors(result, truths, x, signed, least)
+    broken = ~np.isfinite(found)
     at = np.asarray(x).astype(np.float64)
-    worst = int(np.argmax(np.where(broken, -1, errors)))
+    worst = int(np.argmax(np.where(broken, -1, found)))
     return Error(
-        ulps=float(errors[worst]) if not broken.all() else 0.0,
+        ulps=float(found[worst]) if not broken.all() else 0.0,
         worst_at=float(at[worst]),
         not_finite=int(broken.sum()),
         not_finite_at=float(at[broken][0]) if broken.any() else None,

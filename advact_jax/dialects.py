@@ -62,7 +62,7 @@ def spell(
 
     Args:
       activation: what `advact_jax.get` takes: a name, a config, a function or an `Activation`.
-      dialect: whose words to use, one of `advact_jax.registry.DIALECTS`; None for our own.
+      dialect: whose words to use, one of ``advact_jax.registry.DIALECTS``; None for our own.
       source: whose words the name and the parameters are, as in `advact_jax.get`.
       **parameters: parameters of the activation, by their names in ``source``.
 

@@ -37,7 +37,7 @@ class Activation:
 
     Args:
       activation: a name of the catalogue, a name of `register`, or a function.
-      dialect: whose names and defaults to take, one of `DIALECTS`; None for our own.
+      dialect: whose names and defaults to take, one of ``registry.DIALECTS``; None for our own.
       **parameters: the parameters of the function, as Python numbers.
 
     Raises:

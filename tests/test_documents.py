@@ -23,18 +23,27 @@ from advact_jax import catalog, initializers, linen, nnx, testing
 ROOT = Path(__file__).parent.parent
 
 
-RUN = ("docs/migration.md", "docs/lean.md", "docs/diagnostics.md")
-
-
 def blocks(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    "block",
-    [b for name in ("README.md", *RUN) for b in blocks(name)],
-    ids=lambda block: block.split()[-1][:20],
-)
+def parts() -> dict[str, str]:
+    """Return the Python of README and of the guides; what is cut from a file runs with its file."""
+    guides = sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))
+    cut = re.findall(
+        r"<!-- source: .*?<!-- end -->",
+        "".join((ROOT / name).read_text() for name in guides),
+        re.DOTALL,
+    )
+    return {
+        f"{name}, {number}": block
+        for name in ["README.md", *guides]
+        for number, block in enumerate(blocks(name), 1)
+        if not any(block in text for text in cut)
+    }
+
+
+@pytest.mark.parametrize("block", parts().values(), ids=parts())
 def test_code_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if "plots" in block:
         pytest.importorskip("matplotlib", reason="the block draws: pip install advact-jax[plots]")

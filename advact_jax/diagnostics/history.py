@@ -90,7 +90,7 @@ class History:
           index: which observation; the last one by default.
 
         Returns:
-          A dictionary by layer of dictionaries by the names of `QUANTITIES`. A layer within a scan
+          A dictionary by layer of dictionaries by the names of ``QUANTITIES``. A layer in a scan
           has an entry for each step of it, ``blocks/silu[0]`` and so on.
         """
         while len(self._read) < len(self._observations):
@@ -107,7 +107,7 @@ class History:
         """Return one quantity as an array of layers by steps.
 
         Args:
-          quantity: one of `QUANTITIES`.
+          quantity: one of ``QUANTITIES``.
 
         Returns:
           An array with a row for each of ``layers`` and a column for each of ``steps``.

@@ -135,7 +135,7 @@ QUANTITIES = (
 
 
 def values(measures: Measures) -> dict[str, Array]:
-    """Return what the measures of an activation amount to, by the names of `QUANTITIES`.
+    """Return what the measures of an activation amount to, by the names of ``QUANTITIES``.
 
     Args:
       measures: what was measured.

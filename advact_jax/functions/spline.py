@@ -231,7 +231,7 @@ def fit_bspline(
       degree: the degree of the polynomials.
 
     Returns:
-      An array of shape (*further axes, intervals + degree), float32 or float64.
+      An array of shape ``(*further axes, intervals + degree)``, float32 or float64.
 
     Raises:
       TypeError: if ``x`` or ``y`` isn't a real array, or ``intervals`` or the degree isn't an int.

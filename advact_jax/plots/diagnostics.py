@@ -41,7 +41,7 @@ def layers_by_steps(
 
     Args:
       history: what was measured over a training run.
-      quantities: names of `advact_jax.diagnostics.QUANTITIES`, with a panel for each.
+      quantities: names of ``QUANTITIES`` of `advact_jax.diagnostics`, with a panel for each.
 
     Returns:
       The figure. Shares are coloured from 0 to 1, norms by their logarithm; what was not measured

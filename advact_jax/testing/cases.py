@@ -203,5 +203,5 @@ class RowCase(Checked):
 
 
 def row_cases(function: Callable[..., Any]) -> list[RowCase]:
-    """Return the cases of a function along an axis, one for each `given` of its declaration."""
+    """Return the cases of a function along an axis, one for each ``given`` of its declaration."""
     return [RowCase(function, given) for given in function.spec.given]  # type: ignore[attr-defined]
