@@ -52,7 +52,12 @@ def interleaved(
             start = time.perf_counter()
             jax.block_until_ready(calls[name]())
             found[name].append((time.perf_counter() - start) / repeats)
-    return {name: Timing(min(t), statistics.median(t)) for name, t in found.items()}
+    return {name: spread(times) for name, times in found.items()}
+
+
+def spread(times: list[float]) -> Timing:
+    """Return minimum and median."""
+    return Timing(min(times), statistics.median(times))
 
 
 def with_gradient(function: Callable[..., Any]) -> Callable[..., Any]:

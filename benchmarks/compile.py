@@ -56,12 +56,10 @@ def _compile(record: _record.Recorder, names: list[str], rounds: int) -> None:
             ("compile", lambda pair: pair[1]),
             ("trace + compile", sum),
         ):
-            timed = {key: _spread([take(pair) for pair in pairs]) for key, pairs in found.items()}
+            timed = {
+                key: _timing.spread([take(pair) for pair in pairs]) for key, pairs in found.items()
+            }
             record.add(what=what, function=name, depth=DEPTH, seconds=timed)
-
-
-def _spread(values: list[float]) -> _timing.Timing:
-    return _timing.Timing(min(values), sorted(values)[len(values) // 2])
 
 
 def _imports(record: _record.Recorder, rounds: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,24 +35,42 @@ def _by_size(record: _record.Recorder, names: list[str], sizes: tuple[int, ...],
                 )
 
 
-def _by_depth(record: _record.Recorder, names: list[str], depths: tuple[int, ...]) -> None:
+def _compiled(
+    net: _nets.Net, name: str, depth: int, scanned: bool, rounds: int
+) -> tuple[dict[str, Any], dict[str, _timing.Timing]]:
+    """Return the compiled gradient by library, and how long that takes in rounds that alternate."""
+    compiled: dict[str, Any] = {}
+    found: dict[str, list[float]] = {library: [] for library in _nets.LIBRARIES}
+    order = list(found)
+    for _ in range(rounds):
+        order.reverse()
+        for library in order:
+            unit = _nets.LIBRARIES[library][name]
+            jax.clear_caches()
+            start = time.perf_counter()
+            compiled[library] = _nets.compiled_gradient(
+                net, unit, depth, compile.BATCH, scanned=scanned
+            )
+            found[library].append(time.perf_counter() - start)
+    return compiled, {key: _timing.spread(values) for key, values in found.items()}
+
+
+def _by_depth(
+    record: _record.Recorder, names: list[str], depths: tuple[int, ...], rounds: int
+) -> None:
     """Measure trace + compile, a step and its memory, in a scanned and an unrolled net."""
-    net, batch = _nets.NETS["mlp"], compile.BATCH
+    net = _nets.NETS["mlp"]
     for name in names:
         for depth in depths:
             for scanned in (True, False):
-                made, peak, calls = {}, {}, {}
-                for library, units in _nets.LIBRARIES.items():
-                    jax.clear_caches()
-                    start = time.perf_counter()
-                    compiled = _nets.compiled_gradient(
-                        net, units[name], depth, batch, scanned=scanned
-                    )
-                    made[library] = (time.perf_counter() - start,) * 2
-                    peak[library] = compiled.memory_analysis().temp_size_in_bytes
-                    shapes = net.arguments(units[name], depth, batch)
+                compiled, made = _compiled(net, name, depth, scanned, rounds)
+                peak = {k: c.memory_analysis().temp_size_in_bytes for k, c in compiled.items()}
+                calls = {}
+                for library, step in compiled.items():
+                    unit = _nets.LIBRARIES[library][name]
+                    shapes = net.arguments(unit, depth, compile.BATCH)
                     given = jax.tree.map(lambda s: jnp.full(s.shape, 0.01, s.dtype), shapes)
-                    calls[library] = functools.partial(compiled, *given)
+                    calls[library] = functools.partial(step, *given)
                 common = {"function": name, "depth": depth, "scanned": scanned}
                 record.add(what="depth", part="trace + compile", seconds=made, **common)
                 record.add(
@@ -86,11 +105,11 @@ def main() -> None:
     record = _record.Recorder("growth", options)
     if options.short:
         _by_size(record, names[:1], SIZES[::2], few=True)
-        _by_depth(record, names[:1], DEPTHS[:3])
+        _by_depth(record, names[:1], DEPTHS[:3], 2)
         _by_channels(record, CHANNELS[::2], 3)
     else:
         _by_size(record, names, SIZES, few=False)
-        _by_depth(record, ["gelu"], DEPTHS)
+        _by_depth(record, ["gelu"], DEPTHS, 4)
         _by_channels(record, CHANNELS, _timing.ROUNDS)
     record.write()
 

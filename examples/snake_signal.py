@@ -141,7 +141,7 @@ def draw(results: dict[str, np.ndarray], signal: Signal, path: Path) -> None:
         axes.plot(signal.years[shown], found[shown], color="#0072B2", label=name)
         axes.axvline(TRAINING / 2, color="black", linestyle=":")
         axes.set(ylabel="ppm", ylim=(-6, 6))
-        axes.legend(frameon=False, loc="upper left", ncols=2)
+        axes.legend(frameon=False, loc="upper left", ncols=2, fontsize=8)
     rows[-1].set_xlabel("years; beyond the dotted line nothing was learned")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

@@ -1,9 +1,9 @@
 """Attention that learns how sparse it is: entmax with an alpha for each head.
 
 A small transformer reads scikit-learn's handwritten digits as 16 tokens of 2x2 pixels. In place of
-softmax its heads use entmax, whose alpha each head learns between 1 (softmax) and 2 (sparsemax):
-alpha = 1 + sigmoid(a), starting at 1.5 (Correia et al. 2019). Tokens that matter little then get a
-weight of exactly 0. It prints which alphas were learned, and the share of such zeros.
+softmax its heads use entmax, whose alpha each head learns between 1 (softmax) and 2 (sparsemax),
+starting at 1.5 (Correia et al. 2019). Tokens that matter little then get a weight of exactly 0. It
+prints which alphas were learned, and the share of such zeros.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 import advact_jax as act
+from advact_jax import nnx as layers
+from advact_jax import optim
+from advact_jax.constraints import Interval
 
 HEADS, WIDTH, TOKENS, BATCH, CLASSES = 4, 32, 16, 64, 10
 
@@ -37,20 +40,15 @@ class Attention(nnx.Module):
     def __init__(self, sparse: bool, rngs: nnx.Rngs):
         self.maps = nnx.LinearGeneral(WIDTH, (3, HEADS, WIDTH // HEADS), rngs=rngs)
         self.out = nnx.LinearGeneral((HEADS, WIDTH // HEADS), WIDTH, axis=(-2, -1), rngs=rngs)
-        self.raw_alpha = nnx.Param(jnp.zeros((HEADS, 1, 1))) if sparse else None
-
-    def alpha(self) -> Array | None:
-        """Return the alpha of each head, which broadcasts against (batch, head, query, key)."""
-        return None if self.raw_alpha is None else 1 + act.sigmoid(self.raw_alpha[...])
-
-    def weights(self, query: Array, key: Array) -> Array:
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / (WIDTH // HEADS) ** 0.5
-        alpha = self.alpha()
-        return act.softmax(scores) if alpha is None else act.entmax(scores, alpha)
+        # Scores have the axes batch, head, query, key; the weights of a query have the sum 1.
+        constraint = {"alpha": Interval(1.0, 2.0)}
+        entmax = layers.Learnable("entmax", HEADS, axis=1, constraint=constraint)
+        self.normalizer: Any = entmax if sparse else act.softmax
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
         query, key, value = jnp.moveaxis(self.maps(x), -3, 0)
-        weights = self.weights(query, key)
+        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / (WIDTH // HEADS) ** 0.5
+        weights = self.normalizer(scores)
         return self.out(jnp.einsum("bhqk,bkhd->bqhd", weights, value)), weights
 
 
@@ -70,10 +68,10 @@ class Block(nnx.Module):
 class Transformer(nnx.Module):
     """From images of shape (batch, 8, 8) to logits, and the attention weights of each layer."""
 
-    def __init__(self, sparse: bool, layers: int, rngs: nnx.Rngs):
+    def __init__(self, sparse: bool, depth: int, rngs: nnx.Rngs):
         self.embed = nnx.Linear(4, WIDTH, rngs=rngs)
         self.places = nnx.Param(0.5 * jax.random.normal(rngs.params(), (TOKENS, WIDTH)))
-        self.blocks = nnx.List([Block(sparse, rngs) for _ in range(layers)])
+        self.blocks = nnx.List([Block(sparse, rngs) for _ in range(depth)])
         self.head = nnx.Linear(WIDTH, CLASSES, rngs=rngs)
 
     def __call__(self, images: Array) -> tuple[Array, list[Array]]:
@@ -110,23 +108,21 @@ def load() -> tuple[Array, Array, Array, Array]:
     return jnp.asarray(train), jnp.asarray(labels), jnp.asarray(test), jnp.asarray(test_labels)
 
 
-def optimizer(steps: int) -> optax.GradientTransformation:
-    """Return Adam, ten times as fast for the alphas, of which there are few."""
-
-    def labels(params: Any) -> Any:
-        name = lambda path, _: "alpha" if "raw_alpha" in jax.tree_util.keystr(path) else "rest"  # noqa: E731
-        return jax.tree.map_with_path(name, params)
-
-    rates = {"rest": 3e-3, "alpha": 3e-2}
+def optimizer(net: nnx.Module, steps: int) -> optax.GradientTransformation:
+    """Return Adam, ten times as fast for the alphas, which stay in their interval."""
+    rates = {"rest": 3e-3, "activation": 3e-2}
     each = {k: optax.adam(optax.cosine_decay_schedule(r, steps)) for k, r in rates.items()}
-    return optax.multi_transform(each, labels)
+    return optax.chain(
+        optax.multi_transform(each, optim.labels(layers.activation_mask(net))),
+        optim.project(layers.constraints(net)),
+    )
 
 
-def train(sparse: bool, layers: int, steps: int, data: Any) -> Result:
+def train(sparse: bool, depth: int, steps: int, data: Any) -> Result:
     """Train a net, and look at its attention to the test images."""
     images, labels, test, test_labels = data
-    net = Transformer(sparse, layers, nnx.Rngs(0))
-    tools = nnx.Optimizer(net, optimizer(steps), wrt=nnx.Param)
+    net = Transformer(sparse, depth, nnx.Rngs(0))
+    tools = nnx.Optimizer(net, optimizer(net, steps), wrt=nnx.Param)
     graph, state = nnx.split((net, tools))
 
     def loss_of(net: Transformer, batch: Array) -> Array:
@@ -146,7 +142,7 @@ def train(sparse: bool, layers: int, steps: int, data: Any) -> Result:
 
     state, logits, weights = fit(state, jax.random.split(jax.random.key(1), steps))
     net, _ = nnx.merge(graph, state)
-    alphas = [block.attention.alpha() for block in net.blocks if sparse]
+    alphas = [block.attention.normalizer.alpha[...] for block in net.blocks if sparse]
     return Result(
         float(jnp.mean(logits.argmax(-1) == test_labels)),
         np.stack([np.ravel(np.asarray(alpha)) for alpha in alphas]) if sparse else None,
@@ -170,7 +166,7 @@ def draw(results: dict[str, Result], path: Path) -> None:
         for head, axes in enumerate(row):
             weights = np.ma.masked_equal(result.weights[-1][0, head], 0)
             image = axes.imshow(weights, cmap="cividis", vmin=0, vmax=1)
-            title = name if result.alphas is None else f"{name}, {result.alphas[-1, head]:.2f}"
+            title = name if result.alphas is None else f"{name}, alpha {result.alphas[-1, head]:.2f}"
             axes.set(title=title, xticks=[], yticks=[])
     figure.supxlabel("token that is looked at (white: weight exactly 0)")
     figure.supylabel("token that looks")
@@ -190,8 +186,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=Path(__file__).parent / "output/sparse_attention.png"
     )
     options = parser.parse_args(argv)
-    data, (layers, steps) = load(), (1, 60) if options.short else (2, 2000)
-    results = {name: train(name == "entmax", layers, steps, data) for name in ("softmax", "entmax")}
+    data, (depth, steps) = load(), (1, 60) if options.short else (2, 2000)
+    results = {name: train(name == "entmax", depth, steps, data) for name in ("softmax", "entmax")}
     table = Table(title="Learned alphas, and weights that are exactly 0")
     for heading in ("layer", "head", "alpha", "zeros, %", "zeros with softmax, %"):
         table.add_column(heading, justify="right")
