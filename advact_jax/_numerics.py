@@ -213,6 +213,13 @@ class Tail(NamedTuple):
         scale = 2.0 ** -_raise(self.raised)
         if isinstance(coefficient, int | float):
             return self.raised * (coefficient * scale)
+        # Where exp(z) is not small, a large coefficient times what is raised would overflow.
+        low = jnp.where(self.raised <= _floor(self.raised), 0.0, coefficient * self.raised * scale)
+        return jnp.where(self.raised > 1, coefficient * self.value, low)
+
+    def times_moderate(self, coefficient: Array) -> Array:
+        """Return what `times` does, for a coefficient that is huge only where exp(z) is 0."""
+        scale = 2.0 ** -_raise(self.raised)
         return jnp.where(self.raised <= _floor(self.raised), 0.0, coefficient * self.raised * scale)
 
     def lowered_where(self, chosen: Array, multiple: Array) -> Array:
@@ -240,12 +247,26 @@ _LOG2_DOUBLE = (0.6931471803691238, 1.9082149292705877e-10)
 
 def tail(z: Array | Wide) -> Tail:
     """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail."""
+    top, rest = _above_floor(z)
+    less_one, power = _reduced(top, rest, _raise(top))
+    return Tail((1 + less_one) * power)
+
+
+def decay_in_parts(z: Array | Wide) -> tuple[Tail, Array, Array]:
+    """Return exp(-abs(z)), and it as 2^n and what is left, which is rounded less than their sum."""
+    top, rest = _above_floor(_minus_size(z))
+    less_one, power = _reduced(top, rest, _raise(top))
+    whole = Tail(power).value
+    return Tail((1 + less_one) * power), whole, whole * less_one
+
+
+def _above_floor(z: Array | Wide) -> tuple[Array, Array | float]:
+    """Return z cut where the `Tail` of its exponential stops to fall, and the tail of z."""
     top, rest = z if isinstance(z, Wide) else (z, 0.0)
     top = jnp.maximum(jnp.asarray(top), -744.0 if is_double(jnp.asarray(top)) else -103.2)
     if not _is_nothing(rest):
         rest = jnp.clip(rest, -0.5, 0.5)  # More is there only below the floor.
-    less_one, power = _reduced(top, rest, _raise(top))
-    return Tail((1 + less_one) * power)
+    return top, rest
 
 
 class Power(NamedTuple):
@@ -283,9 +304,14 @@ class Power(NamedTuple):
     @property
     def fraction(self) -> tuple[Tail, Array]:
         """The number as a numerator and a denominator, which takes fewer operations."""
-        t = self.t
-        even = polynomial(t * t, pick(t, fits.EXP2_EVEN_SINGLE, fits.EXP2_EVEN_DOUBLE))
-        return Tail((even + t) * self.power), even - t
+        return _fraction(self.t, self.power, 1.0)
+
+
+def _fraction(t: Array, power: Array, log2: float) -> tuple[Tail, Array]:
+    """Return a numerator and a denominator of 2^(t / log2 + n), where ``power`` is 2^n."""
+    of_two = pick(t, fits.EXP2_EVEN_SINGLE, fits.EXP2_EVEN_DOUBLE)
+    even = polynomial(t * t, [c * log2 ** (1 - 2 * i) for i, c in enumerate(of_two)])
+    return Tail((even + t) * power), even - t
 
 
 def _reduced(top: Array, rest: Array | float, raised: int) -> tuple[Array, Array]:
@@ -395,17 +421,28 @@ def gate(z: Array | Wide | Gate) -> Gate:
     return z if isinstance(z, Gate) else Gate(decay(z), lead(z) >= 0, z)
 
 
-def logistic_times(c: Array | float, z: Array | Wide | Gate) -> Array:
+def smaller_share(z: Array | Wide) -> Tail:
+    """Return sigmoid(-abs(z)) as a `Tail`; the other share is 1 less it, and does not cancel."""
+    top, rest = _above_floor(_minus_size(z))
+    leading, left_out, power = reduced(top, _raise(top))
+    above, below = _fraction(leading - left_out + rest, power, math.log(2))
+    return Tail(used_often(above.raised / (below + above.value)))
+
+
+def logistic_times(c: Array | float, z: Array | Wide) -> Array:
     """Return c · sigmoid(z), normal wherever the product is."""
-    e, right, _ = gate(z)
-    return jnp.where(right, c, e.times(c)) / (1 + e.value)
+    share, right = smaller_share(z), lead(z) >= 0
+    if isinstance(c, int | float):
+        return jnp.where(right, c - share.times(c), share.times(c))
+    low = share.times_moderate(c) if c is lead(z) else share.times(c)
+    return jnp.where(right, c * (1 - share.value), low)
 
 
 def logistic_slope_times(c: Array | float, z: Array | Wide) -> Array:
     """Return c · sigmoid'(z), normal wherever the product is."""
-    e = decay(z)
-    share = c / one_plus_squared(e.value)
-    return e.times_bounded(share) if isinstance(c, int | float) else e.times(share)
+    share = smaller_share(z)
+    other = 1 - share.value
+    return other * share.times(c) if isinstance(c, int | float) else share.times(c * other)
 
 
 def logistic_curvature_times(c: Array | float, z: Array | Wide) -> Array:

@@ -177,9 +177,7 @@ def _kept(
     if moved == (0,) and spec.region is not None:
         given = {**fixed, **dict(zip(names, values, strict=True))}
         if spec.output_tells(fixed):
-            return y, lambda y, *values: spec.slope_of(
-                spec.codes_from_output(y.astype(wide), **fixed), wide, **fixed
-            )
+            return y, lambda y, *values: spec.slope_from_output(y.astype(wide), **fixed)
         codes = spec.codes(x.astype(wide), **given)
         return codes, lambda codes, *values: spec.slope_of(
             codes, wide, **fixed, **dict(zip(names, values, strict=True))

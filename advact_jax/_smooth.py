@@ -119,10 +119,10 @@ def exp(z: Wide | Array) -> Wide:
 
 def gated_slope(z: Any, rise: Wide) -> Array:
     """Return the derivative of x · sigmoid(z), where rise = x · z'."""
-    e, right, _ = num.gate(z)
+    (e, whole, rest), right = num.decay_in_parts(z), num.lead(z) >= 0
     # Sums are ordered so that what cancels at the zero of the slope is exact.
-    left = (1 + rise.head) + (rise.tail + e.value)
-    low = e.times(jnp.where(right, 1 + rise.value, left))
+    left = ((1 + rise.head) + whole) + (rise.tail + rest)
+    low = e.times_moderate(jnp.where(right, 1 + rise.value, left))
     return jnp.where(right, 1 + low, low) / num.one_plus_squared(e.value)
 
 

@@ -141,15 +141,19 @@ class Spec(_Declared):
         """Return one byte per element that tells the linear piece; -1 for NaN."""
         return _codes(self.region, x, **given)
 
-    def codes_from_output(self, y: Array, **given: Any) -> Array:
-        """Return what `codes` returns for the input that gave the output ``y``."""
-        return _codes(self.region_from_output or self.region, y, **given)
-
     def slope_of(self, codes: Array, dtype: Any, **given: Any) -> Array:
         """Return the slope of the pieces that `codes` names, NaN for NaN."""
-        slope_formula: Any = self.slope
-        slope = jnp.asarray(slope_formula(codes, **given)).astype(dtype)
+        slope = self._slope(codes, dtype, **given)
         return jnp.where(codes < 0, jnp.asarray(math.nan, dtype), slope)
+
+    def slope_from_output(self, y: Array, **given: Any) -> Array:
+        """Return the slope where the output is ``y``, NaN for NaN."""
+        region: Any = self.region_from_output or self.region
+        return jnp.where(jnp.isnan(y), y, self._slope(region(y, **given), y.dtype, **given))
+
+    def _slope(self, pieces: Array, dtype: Any, **given: Any) -> Array:
+        slope_formula: Any = self.slope
+        return jnp.asarray(slope_formula(pieces, **given)).astype(dtype)
 
     def output_tells(self, fixed: Mapping[str, Any]) -> bool:
         """Tell whether the output alone determines the piece, given the fixed parameters."""

@@ -166,7 +166,9 @@ def draw(results: dict[str, Result], path: Path) -> None:
         for head, axes in enumerate(row):
             weights = np.ma.masked_equal(result.weights[-1][0, head], 0)
             image = axes.imshow(weights, cmap="cividis", vmin=0, vmax=1)
-            title = name if result.alphas is None else f"{name}, alpha {result.alphas[-1, head]:.2f}"
+            title = (
+                name if result.alphas is None else f"{name}, alpha {result.alphas[-1, head]:.2f}"
+            )
             axes.set(title=title, xticks=[], yticks=[])
     figure.supxlabel("token that is looked at (white: weight exactly 0)")
     figure.supylabel("token that looks")

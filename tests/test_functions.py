@@ -354,3 +354,12 @@ def test_snake_of_frequency_0_is_the_identity() -> None:
     x = jnp.linspace(-6, 6, 25)
     np.testing.assert_array_equal(advact_jax.snake(x, 0.0), x)
     np.testing.assert_array_equal(advact_jax.snake(x, jnp.zeros(25)), x)
+
+
+def test_a_small_gate_of_a_huge_input_does_not_overflow() -> None:
+    x, beta = jnp.float32(-1e38), jnp.float32(2.0**-125)
+    gate = 1 / (1 + np.exp(1e38 * 2.0**-125))
+    np.testing.assert_allclose(advact_jax.silu(x, beta), -1e38 * gate, rtol=1e-6)
+    by_beta = jax.grad(advact_jax.silu, argnums=1)(jnp.float32(-1e17), jnp.float32(2.0**-56))
+    gate = 1 / (1 + np.exp(1e17 * 2.0**-56))
+    np.testing.assert_allclose(by_beta, 1e34 * gate * (1 - gate), rtol=1e-6)

@@ -12,9 +12,7 @@ from advact_jax._declare import activation
 
 
 @activation(
-    region=lambda x: jnp.zeros_like(x, jnp.int8),
-    slope=lambda piece: jnp.ones_like(piece, jnp.float32),
-    output_tells_region=lambda: True,
+    dx_from_output=jnp.ones_like,
     limits=(-math.inf, math.inf),
     slope_limits=(1.0, 1.0),
     reference=lambda mp, x: +x,
@@ -30,6 +28,7 @@ from advact_jax._declare import activation
         "onnx": "Identity",
     },
     keeps_integers=True,
+    notes={"nan": "The derivative is 1 for a NaN too, so that nothing is kept for it."},
 )  # fmt: skip
 def identity(x: ArrayLike) -> Array:
     """Return the input.

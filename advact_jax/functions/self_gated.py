@@ -104,8 +104,7 @@ def hard_silu(x: ArrayLike) -> Array:
       Array([-0.   , -0.375,  0.   ,  3.   ], dtype=float32)
     """
     x = jnp.asarray(x)
-    near = jnp.clip(x, -3, 3)
-    return jnp.where(x >= 3, x, near * (near + 3) / 6)
+    return jnp.maximum(x, -3) * (jnp.clip(x + 3, 0, 6) / 6)
 
 
 hard_swish = hard_silu
@@ -275,7 +274,7 @@ def _mish_value(x: Array) -> Array:
     above = jnp.where(right, 1 + 2 * v, v + 2)
     below = jnp.where(right, 1 + 2 * v + 2 * v * v, v * (v + 2) + 2)
     share = x * (above / below)
-    return jnp.where(right, share, e.times(share))
+    return jnp.where(right, share, e.times_moderate(share))
 
 
 def _mish_slope(x: Array) -> Array:
@@ -283,8 +282,8 @@ def _mish_slope(x: Array) -> Array:
     v, right = e.value, x > 0
     below = jnp.where(right, 1 + 2 * v + 2 * v * v, v * (v + 2) + 2)
     # Sums are ordered so that what cancels, 1 + x, is exact.
-    rise = e.times(v * (4 * x * (1 + v)) / (below * below))
-    left = e.times((4 * (1 + x) + v * (6 + 4 * x + v * (4 + v))) / (below * below))
+    rise = e.times_moderate(v * (4 * x * (1 + v)) / (below * below))
+    left = e.times_moderate((4 * (1 + x) + v * (6 + 4 * x + v * (4 + v))) / (below * below))
     plain = jnp.where(right, (1 + 2 * v) / below + rise, left)
     return num.near_root(x, fits.MISH_SLOPE_SINGLE, fits.MISH_SLOPE_DOUBLE, plain)
 

@@ -378,8 +378,9 @@ def soft_sign(x: ArrayLike) -> Array:
       Array([-0.5 ,  0.  ,  0.75], dtype=float32)
     """
     x = jnp.asarray(x)
-    size = jnp.minimum(jnp.abs(x), np.asarray(jnp.finfo(x.dtype).max / 2, x.dtype))
-    return num.with_sign_of(x, size / (1 + size))
+    most = np.asarray(jnp.finfo(x.dtype).max / 2, x.dtype)
+    bounded = jnp.clip(x, -most, most)
+    return bounded / (1 + jnp.abs(bounded))
 
 
 softsign = soft_sign

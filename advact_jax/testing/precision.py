@@ -57,10 +57,14 @@ def check_parameter_accuracy(case: Case, dtype: Any) -> None:
 
 
 def check_nan(case: Case, dtype: Any) -> None:
-    """Check that NaN gives NaN, in value, gradient and the derivative by each parameter."""
+    """Check that NaN gives NaN, in value, gradient and the derivative by each parameter.
+
+    A note on "nan" tells why a gradient doesn't.
+    """
     x = jnp.asarray([math.nan, 0.5], dtype)
     value, first, _ = accuracy.derivatives(case)
-    for what, function in (("value", value), ("gradient", first)):
+    of_x = [("value", value), ("gradient", first)]
+    for what, function in of_x[: 1 if "nan" in case.spec.notes else 2]:
         if not np.isnan(np.asarray(function(x)).astype(np.float32)[0]):
             case.fail(f"expected a {what} of NaN at NaN, got {function(x)[0]}.")
     for key, given in case.arguments.items():
