@@ -242,7 +242,8 @@ def row_function(
       lengths: the lengths of the rows that are checked.
       channel_axis: the axis of the rows where the function has no argument ``axis``.
       counted: by dtype, what an error of the value is measured against where that is not the entry
-        itself: "row" for the largest output of the row, "input" for the largest input, or 1.
+        itself: "row" for the largest output of the row, "input" for the largest input, or 1,
+        "2^-5" for this number where the entry is smaller.
       takes_complex: whether complex input is allowed.
       kept: bytes of float32 that reverse mode keeps for each entry of the input.
       reference: the function of a list of mpmath numbers, ``reference(mp, row, **given)``.

@@ -278,7 +278,7 @@ def value_floor(spec: RowSpec, dtype: Any, x: np.ndarray, truth: np.ndarray) -> 
         return np.max(np.abs(truth), -1, keepdims=True)
     if counted == "input":
         return np.maximum(np.max(np.abs(x).astype(np.float64), -1, keepdims=True), 1)
-    return np.zeros((len(x), 1))
+    return np.full((len(x), 1), {"entry": 0.0, "2^-5": 2.0**-5}[counted])
 
 
 def measure_rows(function: Any, judge: Any, dtype: Any) -> tuple[RowError, ...]:

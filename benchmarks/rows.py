@@ -33,9 +33,10 @@ def main() -> None:
         for dtype in ("float32",) if options.short else ("float32", "bfloat16"):
             for length in lengths:
                 x = jnp.asarray(2 * normal.reshape(-1, length), dtype)
-                forward = _peers.forward_calls(functions, TIMES, x)
+                apart = dtype == "bfloat16"
+                forward = _peers.forward_calls(functions, TIMES, x, apart=apart)
                 forward["copy"] = _timing.looped(lambda v: v + 1, TIMES, x)
-                both = _peers.gradient_calls(functions, TIMES, x)
+                both = _peers.gradient_calls(functions, TIMES, x, apart=apart)
                 both["copy"] = _timing.looped(
                     lambda v, g: (v + 1, v * g), TIMES, x, jnp.ones_like(x)
                 )

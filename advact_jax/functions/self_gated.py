@@ -60,7 +60,7 @@ def silu(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
 
     Example:
       >>> advact_jax.silu(jnp.array([-jnp.inf, -1.0, 0.0, 1.0]))
-      Array([ 0.        , -0.268,  0.        ,  0.731 ], dtype=float32)
+      Array([ 0.       , -0.269,  0.       ,  0.731], dtype=float32)
     """
     x = jnp.asarray(x)
     return num.logistic_times(x, num.product(beta, x))

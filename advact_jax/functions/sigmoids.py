@@ -50,7 +50,7 @@ def sigmoid(x: ArrayLike) -> Array:
 
     Example:
       >>> advact_jax.sigmoid(jnp.array([-1.0, 0.0, 1.0]))
-      Array([0.268, 0.5       , 0.731 ], dtype=float32)
+      Array([0.269, 0.5      , 0.731], dtype=float32)
     """
     return num.logistic_times(1.0, jnp.asarray(x))
 
