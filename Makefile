@@ -46,9 +46,10 @@ types: .venv/with-lint .venv/with-tests .venv/with-demo
 accuracy: .venv/with-tests
 	$(RUN) -m advact_jax accuracy $(ARGS)
 
-# The tables of README.md and of the documents.
+# The tables of README.md and of the documents, and the picture of README.md.
 tables: .venv/with-tests
 	$(RUN) docs/tables.py $(ARGS)
+	$(RUN) docs/picture.py
 
 # Speed and memory against jax.nn, Keras, torch, Flax and entmax: the record in docs/benchmarks. All of
 # it takes hours, `make bench ARGS=--short` some minutes, which leaves the record as it is;
