@@ -26,6 +26,7 @@ from advact_jax.functions.exponential_gates import telu as telu
 from advact_jax.functions.exponentials import celu as celu
 from advact_jax.functions.exponentials import elu as elu
 from advact_jax.functions.exponentials import exponential as exponential
+from advact_jax.functions.exponentials import log1mexp as log1mexp
 from advact_jax.functions.exponentials import scaled_elu as scaled_elu
 from advact_jax.functions.exponentials import selu as selu
 from advact_jax.functions.features import antirectifier as antirectifier

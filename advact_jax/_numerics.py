@@ -431,11 +431,15 @@ def smaller_share(z: Array | Wide) -> Tail:
 
 def logistic_times(c: Array | float, z: Array | Wide) -> Array:
     """Return c · sigmoid(z), normal wherever the product is."""
-    share, right = smaller_share(z), lead(z) >= 0
+    right = lead(z) >= 0
     if isinstance(c, int | float):
+        share = smaller_share(z)
         return jnp.where(right, c - share.times(c), share.times(c))
-    low = share.times_moderate(c) if c is lead(z) else share.times(c)
-    return jnp.where(right, c * (1 - share.value), low)
+    if c is lead(z):
+        share = smaller_share(z)
+        return jnp.where(right, c * (1 - share.value), share.times_moderate(c))
+    e = decay(z)  # It is rounded once less where c has errors of its own.
+    return jnp.where(right, c, e.times(c)) / (1 + e.value)
 
 
 def logistic_slope_times(c: Array | float, z: Array | Wide) -> Array:

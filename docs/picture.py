@@ -61,7 +61,9 @@ def main() -> None:
             panel.set(ylim=(0.05, 2 * TOP), yticks=[0.1, 1, 10, 100, 1000, TOP])
             panel.set_yticklabels(["0.1", "1", "10", "100", "1000", "more,\nor NaN"])
             panel.set_xticks(place(np.array(TICKS)))
-            panel.set_xticklabels(f"{tick:g}".replace("e+0", "e").replace("e+", "e") for tick in TICKS)
+            panel.set_xticklabels(
+                f"{tick:g}".replace("e+0", "e").replace("e+", "e") for tick in TICKS
+            )
             panel.tick_params("x", labelrotation=60)
         panels[0].set_ylabel("error, ulp")
         _style.legend_below(figure, panels[0])

@@ -29,11 +29,15 @@ SHARED = {n: f for n, f in ELEMENTWISE.items() if "jax" in f.spec.names}  # type
 def test_is_a_drop_in_for_jax_nn(name: str) -> None:
     ours, theirs = SHARED[name], getattr(jax.nn, name)
     x = jnp.linspace(-8, 8, 101)
+    # log1mexp is NaN left of 0 in jax.nn, which leaves it undefined.
+    x = x[x >= 0] if name == "log1mexp" else x
     np.testing.assert_allclose(ours(x), theirs(x), rtol=2e-5, atol=1e-6)
     # sparse_sigmoid takes half of its slope at its kinks in jax.nn: the one that is not consistent.
     points = jnp.asarray([-6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0])
     if name == "sparse_sigmoid":
         points = points[jnp.abs(points) != 1]
+    if name == "log1mexp":
+        points = points[points > 0]
     np.testing.assert_allclose(
         jax.vmap(jax.grad(ours))(points), jax.vmap(jax.grad(theirs))(points), rtol=2e-5, atol=1e-6
     )

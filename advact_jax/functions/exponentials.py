@@ -264,3 +264,51 @@ def exponential(x: ArrayLike) -> Array:
       Array([1.       , 2.718], dtype=float32)
     """
     return jnp.exp(jnp.asarray(x))
+
+
+def _log1mexp_slope(x: Array) -> Array:
+    e = num.decay(x)
+    return num.with_sign_of(x, e.times(1 / num.one_minus_decay(x)))
+
+
+def _log1mexp_curvature(x: Array) -> Array:
+    share = 1 / num.one_minus_decay(x)
+    return -num.decay(x).times(share * share)
+
+
+@activation(
+    dx=_log1mexp_slope,
+    dxx=_log1mexp_curvature,
+    limits=(0.0, 0.0),
+    slope_limits=(0.0, 0.0),
+    kinks={0.0: "right"},
+    reference=lambda mp, x: mp.log(-mp.expm1(-abs(x))) if x else -mp.inf,
+    tier="stable",
+    latex=r"\log(1 - e^{-|x|})",
+    paper="Mächler 2012, Accurately computing log(1 - exp(-|a|)), vignette of the R package Rmpfr",
+    names={"jax": "log1mexp"},
+)
+def log1mexp(x: ArrayLike) -> Array:
+    r"""Logarithm of what an exponential leaves of 1: :math:`\log(1 - e^{-|x|})`.
+
+    As in its source it takes the size of ``x``; jax.nn's is NaN below 0. At 0 it is -inf, with a
+    slope of inf.
+
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      An array with the dtype of ``x``.
+
+    Example:
+      >>> advact_jax.log1mexp(jnp.array([0.0, 1e-6, 1.0, 40.0]))
+      Array([         -inf, -1.381e+01, -4.586e-01, -4.248e-18], dtype=float32)
+    """
+    x = jnp.asarray(x)
+    e = num.decay(x)
+    # The logarithm of 1 - e in place of log1p, which XLA has less exact: what rounding the
+    # difference has changed, changes both sides of the quotient alike.
+    rest = num.opaque(1.0, x) - e.value
+    taken = 1 - rest
+    far = e.times(jnp.where(taken > 0, jnp.log(rest) / jnp.where(taken > 0, taken, 1), -1))
+    return jnp.where(e.value < 0.5, far, jnp.log(num.one_minus_decay(x)))
