@@ -42,8 +42,9 @@ def printed(kind: str, arguments: str) -> str:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        check=True,
     )
+    if ran.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{ran.stderr}")
     return ran.stdout if kind in ("table", "record") else f"```\n{ran.stdout}```\n"
 
 

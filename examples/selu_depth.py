@@ -206,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "output/selu_depth.png")
     options = parser.parse_args(argv)
     depths, rates, epochs = (
-        ((32,), (0.005,), 5) if options.short else ((8, 32, 64), (0.01, 0.003), 12)
+        ((32,), (0.005,), 5) if options.short else ((8, 16, 32), (0.01, 0.003), 12)
     )
     data, results = load(), {}
     for depth in depths:
