@@ -444,9 +444,15 @@ def logistic_times(c: Array | float, z: Array | Wide) -> Array:
 
 def logistic_slope_times(c: Array | float, z: Array | Wide) -> Array:
     """Return c · sigmoid'(z), normal wherever the product is."""
+    e = decay(z)
+    share = c / one_plus_squared(e.value)
+    return e.times_bounded(share) if isinstance(c, int | float) else e.times(share)
+
+
+def quick_slope_times(c: float, z: Array) -> Array:
+    """Return c · sigmoid'(z) in fewer operations, of which one more rounds."""
     share = smaller_share(z)
-    other = 1 - share.value
-    return other * share.times(c) if isinstance(c, int | float) else share.times(c * other)
+    return (1 - share.value) * share.times(c)
 
 
 def logistic_curvature_times(c: Array | float, z: Array | Wide) -> Array:

@@ -178,7 +178,9 @@ def test_nan_comes_from_nan_alone(name: str) -> None:
     y, by_gate, by_up = jax.jit(slopes(pair(name)))(G, U)
     expected = np.isnan(np.asarray(G) + 0 * np.where(np.isinf(U), 0, U))
     for what, found in {"value": y, "by the gate": by_gate, "by up": by_up}.items():
-        off = np.flatnonzero(np.isnan(found) != expected)
+        # A derivative of bilinear by its gate is up alone, as the notes of identity say.
+        alone = name == "bilinear" and what == "by the gate"
+        off = np.flatnonzero(np.isnan(found) != (np.isnan(U) if alone else expected))
         assert not off.size, (what, G[off[0]], U[off[0]], found[off[0]])
 
 
