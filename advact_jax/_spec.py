@@ -149,7 +149,9 @@ class Spec(_Declared):
     def slope_from_output(self, y: Array, **given: Any) -> Array:
         """Return the slope where the output is ``y``, NaN for NaN."""
         region: Any = self.region_from_output or self.region
-        return jnp.where(jnp.isnan(y), y, self._slope(region(y, **given), y.dtype, **given))
+        # In the type of y, which no vector instruction has to change.
+        pieces = jnp.asarray(region(y, **given)).astype(y.dtype)
+        return jnp.where(jnp.isnan(y), y, self._slope(pieces, y.dtype, **given))
 
     def _slope(self, pieces: Array, dtype: Any, **given: Any) -> Array:
         slope_formula: Any = self.slope
