@@ -26,8 +26,9 @@ from advact_jax._spec import Parameter, Spec
 
 def times(a: Array, b: Any) -> Array:
     """Return a · b, where 0 times an infinity is 0: a closed gate lets nothing through."""
-    nothing = ((a == 0) & jnp.isinf(b)) | ((b == 0) & jnp.isinf(a))
-    return jnp.where(nothing, 0.0, a * b)
+    product = a * b
+    # A product is NaN for a NaN, which the smaller one then is too, and for 0 times an infinity.
+    return jnp.where(product != product, jnp.minimum(jnp.abs(a), jnp.abs(b)), product)
 
 
 def unless_nan(value: Any, result: Any, other: Any = 0.0) -> Array:
@@ -61,7 +62,9 @@ def halved(z: Array | num.Wide, chosen: Array | bool = True) -> Array | num.Wide
 
 def far_times(half: num.Tail, up: Array, coefficient: Array | float) -> Array:
     """Return coefficient · exp(-abs(z)) · up from exp(-abs(z) / 2)."""
-    return half.times(up) * half.times(coefficient)
+    if not isinstance(coefficient, int | float):
+        return half.times_moderate(up) * half.times_moderate(coefficient)
+    return half.times_moderate(up) * half.times(coefficient)
 
 
 # -- an activation times another array ----------------------------------------------------------
