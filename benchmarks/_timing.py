@@ -73,16 +73,17 @@ def with_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 def looped(function: Callable[..., Any], times: int, *arguments: Any, apart: bool = False) -> Call:
     """Return a call that applies a function several times, in a compiled loop.
 
-    The first argument has a zero added that comes from the output before: XLA then computes each
-    one, and fuses the sum with the function, unless it is to be computed apart: a function that
-    reads its argument twice would otherwise have it in float32, which that of 16 bits is not.
+    The arguments have a zero added that comes from the output before: XLA then computes each one,
+    moves no part of it out of the loop, and fuses the sums with the function, unless these are to
+    be computed apart: a function that reads its argument twice would otherwise have it in float32,
+    which that of 16 bits is not.
     """
 
     @jax.jit
     def run(zero: Any, x: Any, *others: Any) -> Any:
         def again(_: Any, carry: Any) -> Any:
-            given = x + carry[0]
-            y = function(jax.lax.optimization_barrier(given) if apart else given, *others)
+            given = [v + carry[0].astype(v.dtype) for v in (x, *others)]
+            y = function(*(jax.lax.optimization_barrier(given) if apart else given))
             return zero * jnp.ravel(jax.tree.leaves(y)[0])[0].astype(x.dtype), y
 
         shapes = jax.eval_shape(function, x, *others)

@@ -12,7 +12,7 @@ from benchmarks import _peers, _record, _timing
 
 LENGTHS = (16, 128, 1024, 8192, 131072)
 ELEMENTS = 1 << 22
-TIMES = 3
+TIMES = 12  # What the first turns cost besides, fresh memory, then hardly counts.
 # The package entmax sorts or bisects rows, and takes a second for what takes others milliseconds.
 SLOW = ("sparsemax", "entmax15", "entmax")
 
