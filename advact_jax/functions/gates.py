@@ -185,7 +185,7 @@ def acon_c(x: ArrayLike, p1: ArrayLike, p2: ArrayLike, beta: ArrayLike) -> Array
 
     Example:
       >>> advact_jax.acon_c(jnp.array([-2.0, 0.0, 2.0]), p1=1.0, p2=0.25, beta=1.0)
-      Array([-0.774,  0.       ,  1.726], dtype=float32)
+      Array([-0.774,  0.        ,  1.726 ], dtype=float32)
     """
     return _acon_value(jnp.asarray(x), p1, p2, beta)
 

@@ -84,8 +84,10 @@ def test_json_has_the_same_numbers() -> None:
 def test_every_activation_can_be_drawn(name: str) -> None:
     figure = plots.curves(name)
     assert len(figure.axes) == 3
+    poles = 1 if name == "log1mexp" else 0  # It is infinite at 0.
     for axes in figure.axes:
-        assert all(np.isfinite(line.get_ydata()).all() for line in axes.get_lines())
+        for line in axes.get_lines():
+            assert np.sum(~np.isfinite(np.asarray(line.get_ydata(), float))) <= poles
 
 
 # -- the figures --------------------------------------------------------------------------------
