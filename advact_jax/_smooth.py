@@ -163,9 +163,12 @@ def long_silu_slope_left(z: Wide) -> Array:
 
 
 def silu_slope(z: Wide) -> Array:
-    """Return the derivative of z · sigmoid(z)."""
-    plain = gated_slope(z, z)
-    return num.near_root(z, fits.SILU_SLOPE_SINGLE, fits.SILU_SLOPE_DOUBLE, plain)
+    """Return the derivative of z · sigmoid(z); that at abs(z) is 1 less that at -abs(z)."""
+    (e, whole, rest), least = num.decay_in_parts(z), minus_size(z)
+    # Sums are ordered so that what cancels at the zero of the slope is exact.
+    falling = ((1 + least.head) + whole) + (least.tail + rest)
+    slope = num.used_often(e.times_moderate(falling) / num.one_plus_squared(e.value))
+    return jnp.where(num.lead(z) >= 0, 1 - slope, slope)
 
 
 def silu_curvature(z: Wide) -> Array:

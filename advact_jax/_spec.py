@@ -149,9 +149,17 @@ class Spec(_Declared):
     def slope_from_output(self, y: Array, **given: Any) -> Array:
         """Return the slope where the output is ``y``, NaN for NaN."""
         region: Any = self.region_from_output or self.region
-        # In the type of y, which no vector instruction has to change.
-        pieces = jnp.asarray(region(y, **given)).astype(y.dtype)
-        return jnp.where(jnp.isnan(y), y, self._slope(pieces, y.dtype, **given))
+        pieces = jnp.asarray(region(y, **given))
+        if pieces.dtype != jnp.bool_:
+            # In the type of y, which no vector instruction has to change.
+            slope = self._slope(pieces.astype(y.dtype), y.dtype, **given)
+            return jnp.where(jnp.isnan(y), y, slope)
+        with jax.ensure_compile_time_eval():
+            there, here = (float(v) for v in self._slope(jnp.arange(2.0), y.dtype, **given))
+            takes_nan = bool(region(jnp.asarray(math.nan, y.dtype), **given))
+        if there == 0 and not takes_nan:
+            return jnp.where(pieces, here, y * 0)  # y is constant there, or NaN.
+        return jnp.where(jnp.isnan(y), y, jnp.where(pieces, here, there))
 
     def _slope(self, pieces: Array, dtype: Any, **given: Any) -> Array:
         slope_formula: Any = self.slope

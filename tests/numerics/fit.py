@@ -197,7 +197,6 @@ def _elish(x: Any) -> Any:
 
 
 ROOTS = {
-    "SILU_SLOPE": Root("silu'", _silu, 1, -1.278, 0.0625, 0.0625, 3, 9),
     "SILU_CURVATURE": Root("silu''", _silu, 2, 2.399, 1.0, 1.0, 12, 28),
     "GELU_SLOPE": Root("gelu', exact", _gelu, 1, -0.752, 0.75, 0.75, 10, 20),
     "GELU_TANH_CURVATURE": Root("gelu'', tanh", _gelu_tanh, 2, 1.418, 0.75, 0.75, 14, 28),
