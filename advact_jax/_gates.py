@@ -27,44 +27,14 @@ from advact_jax._spec import Parameter, Spec
 def times(a: Array, b: Any) -> Array:
     """Return a · b, where 0 times an infinity is 0: a closed gate lets nothing through."""
     product = a * b
-    # A product is NaN for a NaN, which the smaller one then is too, and for 0 times an infinity.
-    return jnp.where(product != product, jnp.minimum(jnp.abs(a), jnp.abs(b)), product)
+    # Of two numbers a product is NaN for 0 times an infinity alone.
+    lost = (product != product) & ~(jnp.isnan(a) | jnp.isnan(b))
+    return jnp.where(lost, 0, product)
 
 
 def unless_nan(value: Any, result: Any, other: Any = 0.0) -> Array:
     """Keep a factor that is exactly 0, or has been cut, from hiding a NaN in one of two."""
     return jnp.where(jnp.isnan(value) | jnp.isnan(other), jnp.nan, result)
-
-
-def shared(x: Array, up: Array, share: Array) -> Array:
-    """Return x · share · up in the safe order, for a share up to 1 that is no tiny number."""
-    small = jnp.abs(x) < 1
-    return times(jnp.where(small, up, x) * share, jnp.where(small, x, up))
-
-
-# Beyond this exp(-abs(z)) is nearly too small to be a normal number, while its product with a large
-# one may be anything: exp(-abs(z) / 2) is taken, twice.
-_FAR_SINGLE, _FAR_DOUBLE = 80.0, 700.0
-
-
-def is_far(z: Array | num.Wide) -> Array:
-    """Tell where to use `far_times`."""
-    return jnp.abs(num.lead(z)) > num.pick(num.lead(z), _FAR_SINGLE, _FAR_DOUBLE)
-
-
-def halved(z: Array | num.Wide, chosen: Array | bool = True) -> Array | num.Wide:
-    """Return z / 2 where it is chosen, exactly, and z elsewhere."""
-    factor = jnp.where(chosen, 0.5, 1.0).astype(num.lead(z).dtype)
-    if not isinstance(z, num.Wide):
-        return z * factor
-    return num.Wide(z.head * factor, z.tail if isinstance(z.tail, float) else z.tail * factor)
-
-
-def far_times(half: num.Tail, up: Array, coefficient: Array | float) -> Array:
-    """Return coefficient · exp(-abs(z)) · up from exp(-abs(z) / 2)."""
-    if not isinstance(coefficient, int | float):
-        return half.times_moderate(up) * half.times_moderate(coefficient)
-    return half.times_moderate(up) * half.times(coefficient)
 
 
 # -- an activation times another array ----------------------------------------------------------

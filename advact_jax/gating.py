@@ -13,7 +13,6 @@ from jax.typing import ArrayLike
 from advact_jax import _checks, _gates, registry
 from advact_jax._rule import compute_dtype
 from advact_jax._spec import RowSpec, Spec
-from advact_jax.functions import units
 
 __all__ = ["gated_unit", "layout_of"]
 
@@ -116,7 +115,7 @@ def _compiled(
     def gated_unit(x: Any, up: Any, arrays: dict[str, Any]) -> Array:
         given = {**dict(numbers), **arrays}
         if isinstance(spec, Spec):
-            unit = units.unit_of(function)
+            unit = _gates.unit_of(function)
             _checked(spec, given)
             call, values = _gates.declared("gated_unit", unit, given)
             return _gates.apply("gated_unit", call, x, up, axis, gate, interleaved, *values)

@@ -55,6 +55,10 @@ _SHAZEER = "Shazeer 2020, GLU variants improve transformer, arXiv:2002.05202"
         "keras": "glu",
         "torch": (("glu", "GLU"), {}, {"dim": "axis"}),
     },
+    notes={
+        "tail": "Where the sigmoid of the gate is below the smallest normal number (-87.3 in "
+        "float32) the result is 0, however large the value is.",
+    },
 )
 def glu(
     x: ArrayLike,
@@ -204,6 +208,10 @@ def geglu(
     latex=r"g\,\sigma(\beta g)\,u",
     paper=_SHAZEER,
     names={"onnx": ("SwiGLU", {}, {"alpha": "beta"})},
+    notes={
+        "tail": "Where silu(g) is below the smallest normal number (g < -91.8 in float32) the result "
+        "is 0, however large u is.",
+    },
 )
 def swiglu(
     x: ArrayLike,
