@@ -177,14 +177,24 @@ def _tanh_value(x: Array) -> Array:
     return e.lowered_where(left, jnp.maximum(x, least) * share)
 
 
+def _rise(below: Array) -> num.Wide:
+    """Return x z' at an x <= 0: a head that is exact on a grid, and the rest."""
+    if num.is_narrow():
+        return num.Wide(_cubic(below, _LINEAR, _SLOPE), 0.0)
+    h = num.on_grid(below, num.pick(below, 2.0**-3, 2.0**-9))
+    leading = 1.59375  # few digits, so that its product with h is exact
+    left_out = _cubic(below, (_LINEAR[0] - leading + _LINEAR[1], 0.0), _SLOPE)
+    return num.Wide(leading * h, leading * (below - h) + left_out)
+
+
 def _tanh_slope(x: Array) -> Array:
     below = _bounded(x)  # The slope at -x is 1 - the slope at x.
-    gate = _tanh_gate(below, far=False)
-    rise = _wide_cubic(below, _LINEAR, _SLOPE, far=False)  # x z'
+    gate, rise = _tanh_gate(below, far=False), _rise(below)
     # Sums are ordered so that what cancels at the zero of the slope is exact.
-    (whole, rest), e = gate.parts, gate.tail
+    whole, rest = gate.parts
     falling = ((1 + rise.head) + whole) + (rise.tail + rest)
-    slope = num.used_often(e.times_bounded(falling) / num.one_plus_squared(e.value))
+    product = num.Tail(gate.power).times_bounded(falling + gate.less_one * falling)
+    slope = num.used_often(product / num.one_plus_squared(whole + rest))
     return jnp.where(x >= 0, 1 - slope, slope)
 
 
