@@ -110,6 +110,7 @@ def _standardize_reference(
 
 
 @row_function(
+    direct=True,
     given=({}, {"mean": 0.5}),
     counted={"all": "row"},
     reference=_standardize_reference,
