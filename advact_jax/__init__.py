@@ -3,7 +3,6 @@
 from advact_jax._declare import activation as activation
 from advact_jax._spec import Parameter as Parameter
 from advact_jax.functions.attention import entropy as entropy
-from advact_jax.functions.attention import gumbel_softmax as gumbel_softmax
 from advact_jax.functions.attention import softmax_one as softmax_one
 from advact_jax.functions.attention import softmax_with_sink as softmax_with_sink
 from advact_jax.functions.attention import softpick as softpick
@@ -74,6 +73,7 @@ from advact_jax.functions.piecewise import tlu as tlu
 from advact_jax.functions.powers import relu_squared as relu_squared
 from advact_jax.functions.powers import squared_relu as squared_relu
 from advact_jax.functions.powers import star_relu as star_relu
+from advact_jax.functions.randomized import gumbel_softmax as gumbel_softmax
 from advact_jax.functions.randomized import rrelu as rrelu
 from advact_jax.functions.rational import rational as rational
 from advact_jax.functions.rational import rational_coefficients as rational_coefficients

@@ -219,7 +219,7 @@ LAYERS = [
     {"_rule", "_angles", "_smooth"},
     {"_declare", "_rows", "_tables"},
     {"_gates", "_thresholds"},
-    {"_simplex"},
+    {"_simplex", "_shares"},
     {f"functions.{name}" for name in catalog.FAMILIES if name not in GATED},
     # Gated units are made of activations.
     {"functions.units"},
