@@ -213,7 +213,7 @@ assert before == {k: v for k, v in jax.config.values.items()}
 TESTING = ("compiled", "precision", "reference", "rows", "rule", "transformations")
 GATED = ("gated", "clamped", "capped")
 LAYERS = [
-    {"_checks", "_coefficients"},
+    {"_checks", "_coefficients", "_published"},
     {"constraints", "regularizers", "_masks"},
     {"_numerics", "_spec"},
     {"_rule", "_angles", "_smooth"},
