@@ -159,6 +159,10 @@ def _declared() -> dict[str, Callable[..., Any]]:
     return {**catalog.elementwise(), **catalog.along_axis(), **catalog.drawn()}
 
 
+# torch's functions that overwrite their input have an underscore more.
+_IN_PLACE = ("celu", "elu", "hardtanh", "leaky_relu", "relu", "rrelu", "selu", "threshold")
+
+
 def _in_dialect(dialect: str) -> dict[str, tuple[Callable[..., Any], Name]]:
     found = {}
     for function in _declared().values():
@@ -182,6 +186,8 @@ def _resolve(label: str, given: Any, dialect: str | None) -> tuple[Callable[...,
                 **_in_dialect(dialect),
             }
         )
+        if dialect == "torch" and given.endswith("_") and given[:-1] in _IN_PLACE:
+            given = given[:-1]
         if given in known:
             return known[given]
         near = difflib.get_close_matches(given, known, n=3)
