@@ -70,6 +70,7 @@ from advact_jax.functions.piecewise import hard_mish as hard_mish
 from advact_jax.functions.piecewise import pact as pact
 from advact_jax.functions.piecewise import srelu as srelu
 from advact_jax.functions.piecewise import tlu as tlu
+from advact_jax.functions.powers import poly_relu as poly_relu
 from advact_jax.functions.powers import relu_squared as relu_squared
 from advact_jax.functions.powers import squared_relu as squared_relu
 from advact_jax.functions.powers import star_relu as star_relu
@@ -122,7 +123,6 @@ from advact_jax.functions.softplus import squareplus as squareplus
 from advact_jax.functions.spline import bspline as bspline
 from advact_jax.functions.spline import fit_bspline as fit_bspline
 from advact_jax.functions.tables import apl as apl
-from advact_jax.functions.tables import poly_relu as poly_relu
 from advact_jax.functions.tables import pwlu as pwlu
 from advact_jax.functions.unnormalized import derf as derf
 from advact_jax.functions.unnormalized import dyt as dyt

@@ -13,9 +13,10 @@ from advact_jax import _curves
 from advact_jax._modules import Constrained, Initial, Penalised
 from advact_jax._modules import initial as _initial
 from advact_jax._sharing import Axes
+from advact_jax.functions.powers import poly_relu
 from advact_jax.functions.rational import Version, rational
 from advact_jax.functions.spline import Grid
-from advact_jax.functions.tables import apl, poly_relu, pwlu
+from advact_jax.functions.tables import apl, pwlu
 from advact_jax.nnx.learned import _layer, _Learned, _made
 from advact_jax.nnx.recorded import record_again
 

@@ -17,10 +17,10 @@ import pytest
 
 import advact_jax
 from advact_jax import catalog, testing
-from advact_jax.functions import rational, spline, tables
+from advact_jax.functions import powers, rational, spline, tables
 
 pytestmark = pytest.mark.sampled
-SUBJECTS = ("functions.rational", "functions.tables", "functions.spline")
+SUBJECTS = ("functions.powers", "functions.rational", "functions.tables", "functions.spline")
 
 INF, NAN = math.inf, math.nan
 FUNCTIONS = {
@@ -30,7 +30,7 @@ FUNCTIONS = {
 }
 FORMULAS: dict[str, Any] = {
     "rational": rational._rational, "pwlu": tables._pwlu, "apl": tables._apl,
-    "poly_relu": tables._poly_relu, "bspline": spline._BSPLINE.formula,
+    "poly_relu": powers._poly_relu, "bspline": spline._BSPLINE.formula,
 }  # fmt: skip
 CASES = [(name, k) for name, f in FUNCTIONS.items() for k in range(len(f.spec.given))]  # type: ignore[attr-defined]
 IDS = [f"{name}-{k}" for name, k in CASES]

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.sampled
 SUBJECTS = (
     "linen.tables",
     "nnx.tables",
+    "functions.powers",
     "functions.rational",
     "functions.tables",
     "functions.spline",
