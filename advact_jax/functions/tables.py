@@ -279,8 +279,9 @@ def apl(x: ArrayLike, slopes: ArrayLike, hinges: ArrayLike) -> Array:
 
     .. math:: f(x) = \max(x, 0) + \sum_{s=1}^S a_s \max(0, b_s - x)
 
-    At a kink the derivative is that of the side where the term is 0: to the left at 0, to the right
-    at a hinge. Reverse mode keeps ``x`` alone.
+    Codes differ in where slopes and hinges start; the layer `APL` starts as a rectifier. At a kink
+    the derivative is that of the side where the term is 0: to the left at 0, to the right at a
+    hinge. Reverse mode keeps ``x`` alone.
 
     Args:
       x: input, real.
