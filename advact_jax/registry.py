@@ -362,7 +362,7 @@ def get(
     *,
     dialect: str | None = None,
     **parameters: Any,
-) -> Callable[[Any], Array]:
+) -> Callable[..., Array]:
     """Return an activation by name, from a config, or as it is.
 
     Args:
@@ -417,7 +417,7 @@ def _labelled(
     return made
 
 
-def _simplest(made: Activation) -> Callable[[Any], Array]:
+def _simplest(made: Activation) -> Callable[..., Array]:
     return made if made.parameters else made.function
 
 

@@ -20,7 +20,7 @@ from advact_jax._published import PUBLISHED
 from advact_jax._spec import Parameter
 
 Version = Literal["A", "B", "C", "D"]
-VERSIONS = ("A", "B", "C", "D")
+VERSIONS: tuple[Version, ...] = ("A", "B", "C", "D")
 
 
 # -- evaluation ---------------------------------------------------------------------------------

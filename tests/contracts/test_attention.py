@@ -184,7 +184,9 @@ def test_gumbel_softmax_keeps_what_it_declares() -> None:
 def test_gumbel_softmax_by_torch_s_name() -> None:
     key, x = jax.random.key(2), jnp.array([[0.5, -0.5], [1.0, 2.0]])
     assert advact_jax.get("gumbel_softmax", dialect="torch") is advact_jax.gumbel_softmax
-    made = advact_jax.get("gumbel_softmax", dialect="torch", tau=0.5, hard=True, dim=0, eps=1e-10)
+    made: Any = advact_jax.get(
+        "gumbel_softmax", dialect="torch", tau=0.5, hard=True, dim=0, eps=1e-10
+    )
     assert made.parameters == {"tau": 0.5, "hard": True, "axis": 0}
     wanted = advact_jax.gumbel_softmax(x, key, 0.5, hard=True, axis=0)
     np.testing.assert_array_equal(made(x, key=key), wanted)
