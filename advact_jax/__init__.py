@@ -3,7 +3,6 @@
 from advact_jax._declare import activation as activation
 from advact_jax._spec import Parameter as Parameter
 from advact_jax.functions.attention import entropy as entropy
-from advact_jax.functions.attention import gumbel_softmax as gumbel_softmax
 from advact_jax.functions.attention import softmax_one as softmax_one
 from advact_jax.functions.attention import softmax_with_sink as softmax_with_sink
 from advact_jax.functions.attention import softpick as softpick
@@ -71,9 +70,11 @@ from advact_jax.functions.piecewise import hard_mish as hard_mish
 from advact_jax.functions.piecewise import pact as pact
 from advact_jax.functions.piecewise import srelu as srelu
 from advact_jax.functions.piecewise import tlu as tlu
+from advact_jax.functions.powers import poly_relu as poly_relu
 from advact_jax.functions.powers import relu_squared as relu_squared
 from advact_jax.functions.powers import squared_relu as squared_relu
 from advact_jax.functions.powers import star_relu as star_relu
+from advact_jax.functions.randomized import gumbel_softmax as gumbel_softmax
 from advact_jax.functions.randomized import rrelu as rrelu
 from advact_jax.functions.rational import rational as rational
 from advact_jax.functions.rational import rational_coefficients as rational_coefficients
@@ -122,7 +123,6 @@ from advact_jax.functions.softplus import squareplus as squareplus
 from advact_jax.functions.spline import bspline as bspline
 from advact_jax.functions.spline import fit_bspline as fit_bspline
 from advact_jax.functions.tables import apl as apl
-from advact_jax.functions.tables import poly_relu as poly_relu
 from advact_jax.functions.tables import pwlu as pwlu
 from advact_jax.functions.unnormalized import derf as derf
 from advact_jax.functions.unnormalized import dyt as dyt

@@ -118,6 +118,18 @@ def mask(name: str, key: str, value: Any) -> jax.Array:
     raise TypeError(f"{name}: expected {key} to be an array of bool, got {describe(value)}.")
 
 
+def random_key(name: str, key: Any) -> jax.Array:
+    """Return ``key`` if it is one of `jax.random`, old or new, else raise TypeError."""
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if (typed and shape == ()) or (dtype == jnp.uint32 and shape == (2,)):
+        return key
+    raise TypeError(
+        f"{name}: expected key to be one key of jax.random, got {describe(key)}."
+        + (" Pass key=..., another one in each call: jax.random.split." if key is None else "")
+    )
+
+
 def axis_index(name: str, axis: Any, ndim: int) -> int:
     """Return ``axis`` counted from 0, or raise TypeError or ValueError."""
     try:

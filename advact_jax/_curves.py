@@ -42,6 +42,7 @@ class Rational:
 
     approximates: str
     version: rational.Version
+    published: bool
     degrees: tuple[int, int]
 
     def _completed(self, label: str, learned: Learned) -> Learned:
@@ -49,8 +50,11 @@ class Rational:
             raise TypeError(f"{label}: expected degrees to be two ints, got {self.degrees!r}.")
         _core.positive(label, **{"each of degrees": self.degrees[0]})
         _core.positive(label, **{"each of degrees": self.degrees[1]})
+        _checks.boolean(label, "published", self.published)
         try:
-            a, b = rational.rational_coefficients(self.approximates, self.version)
+            a, b = rational.rational_coefficients(
+                self.approximates, self.version, published=self.published
+            )
         except ValueError as error:
             message = str(error).replace("rational_coefficients", label)
             raise ValueError(message.replace("expected name", "expected approximates")) from None
@@ -62,7 +66,7 @@ class Rational:
         for key, size in sizes.items():
             if learned.initial[key] is None and size != len(usual[key]):
                 raise ValueError(
-                    f"{label}: expected degrees (5, 4), for which there are fits, or both "
+                    f"{label}: expected degrees (5, 4), for which there are coefficients, or both "
                     f"numerator_init and denominator_init, got degrees={self.degrees!r}."
                 )
         return _filled(learned, usual, sizes)._replace(fixed={"version": self.version})

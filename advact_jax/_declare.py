@@ -223,6 +223,7 @@ def row_function(
     counted: Mapping[str, str] | None = None,
     kept: float = 4,
     takes_complex: bool = False,
+    needs_key: bool = False,
     reference: Formula | None = None,
     latex: str = "",
     tier: Literal["stable", "experimental"] = "experimental",
@@ -246,6 +247,8 @@ def row_function(
         "2^-5" for this number where the entry is smaller.
       takes_complex: whether complex input is allowed.
       kept: bytes of float32 that reverse mode keeps for each entry of the input.
+      needs_key: whether every call needs a random key. Its results are then no function of the row,
+        so that the generated contracts leave it out.
       reference: the function of a list of mpmath numbers, ``reference(mp, row, **given)``.
       latex: the definition.
       tier: "stable" where the definition and its usual initial values are settled, "experimental"
@@ -273,6 +276,7 @@ def row_function(
             counted=dict(counted or {}),
             kept=kept,
             takes_complex=takes_complex,
+            needs_key=needs_key,
             reference=reference,
             latex=latex,
             tier=tier,

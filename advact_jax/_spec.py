@@ -192,6 +192,7 @@ class RowSpec(_Declared):
     counted: Mapping[str, str]
     kept: float
     takes_complex: bool
+    needs_key: bool
     reference: Formula | None
     latex: str
     tier: str

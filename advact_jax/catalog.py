@@ -119,6 +119,17 @@ def along_axis() -> dict[str, Callable[..., Any]]:
         name: function
         for module in FAMILIES.values()
         for name, function in _declared(module, RowSpec).items()
+        if not function.spec.needs_key  # type: ignore[attr-defined]
+    }
+
+
+def drawn() -> dict[str, Callable[..., Any]]:
+    """Return the functions that need a random key in every call, by name."""
+    return {
+        name: function
+        for module in FAMILIES.values()
+        for name, function in _declared(module, RowSpec).items()
+        if function.spec.needs_key  # type: ignore[attr-defined]
     }
 
 
@@ -158,7 +169,7 @@ def lookup(name: str) -> Callable[..., Any]:
       >>> catalog.lookup("softplus") is advact_jax.softplus
       True
     """
-    known = {**elementwise(), **along_axis(), **aliases()}
+    known = {**elementwise(), **along_axis(), **drawn(), **aliases()}
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=3)

@@ -95,17 +95,25 @@ class Activation:
         """The name of the function."""
         return _name_of(self._function)
 
-    def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Any:
+    def __call__(
+        self, x: ArrayLike, mask: ArrayLike | None = None, *, key: Array | None = None
+    ) -> Any:
         """Apply the activation.
 
         Args:
           x: an array.
           mask: which steps of a sequence count; it is passed on.
+          key: a key of `jax.random`, for a function that draws, such as `rrelu`.
 
         Returns:
           The output; with a mask, the tuple of both.
+
+        Raises:
+          TypeError: if a key is given to a function that draws nothing.
         """
-        y = self._call(x)
+        if key is not None and "key" not in inspect.signature(self._function).parameters:
+            raise TypeError(f"{self.name}: expected no key for a function that draws nothing.")
+        y = self._call(x) if key is None else self._call(x, key=key)
         if mask is None:
             return y
         return _masks.beside(y, _masks.checked(self.name, mask, jnp.shape(y)))
@@ -144,12 +152,20 @@ def _remade(function: Callable[..., Any], parameters: dict[str, Any]) -> Activat
 
 def _own() -> dict[str, Callable[..., Any]]:
     """Return all functions by our names, aliases and registered ones included."""
-    return {**catalog.elementwise(), **catalog.along_axis(), **catalog.aliases(), **_registered}
+    return {**_declared(), **catalog.aliases(), **_registered}
+
+
+def _declared() -> dict[str, Callable[..., Any]]:
+    return {**catalog.elementwise(), **catalog.along_axis(), **catalog.drawn()}
+
+
+# torch's functions that overwrite their input have an underscore more.
+_IN_PLACE = ("celu", "elu", "hardtanh", "leaky_relu", "relu", "rrelu", "selu", "threshold")
 
 
 def _in_dialect(dialect: str) -> dict[str, tuple[Callable[..., Any], Name]]:
     found = {}
-    for function in {**catalog.elementwise(), **catalog.along_axis()}.values():
+    for function in _declared().values():
         for name in names_in(function.spec, dialect):  # type: ignore[attr-defined]
             found[name.name] = (function, name)
     return found
@@ -170,6 +186,8 @@ def _resolve(label: str, given: Any, dialect: str | None) -> tuple[Callable[...,
                 **_in_dialect(dialect),
             }
         )
+        if dialect == "torch" and given.endswith("_") and given[:-1] in _IN_PLACE:
+            given = given[:-1]
         if given in known:
             return known[given]
         near = difflib.get_close_matches(given, known, n=3)
@@ -344,7 +362,7 @@ def get(
     *,
     dialect: str | None = None,
     **parameters: Any,
-) -> Callable[[Any], Array]:
+) -> Callable[..., Array]:
     """Return an activation by name, from a config, or as it is.
 
     Args:
@@ -399,7 +417,7 @@ def _labelled(
     return made
 
 
-def _simplest(made: Activation) -> Callable[[Any], Array]:
+def _simplest(made: Activation) -> Callable[..., Array]:
     return made if made.parameters else made.function
 
 

@@ -213,13 +213,13 @@ assert before == {k: v for k, v in jax.config.values.items()}
 TESTING = ("compiled", "precision", "reference", "rows", "rule", "transformations")
 GATED = ("gated", "clamped", "capped")
 LAYERS = [
-    {"_checks", "_coefficients"},
+    {"_checks", "_coefficients", "_published"},
     {"constraints", "regularizers", "_masks"},
     {"_numerics", "_spec"},
     {"_rule", "_angles", "_smooth"},
     {"_declare", "_rows", "_tables"},
     {"_gates", "_thresholds"},
-    {"_simplex"},
+    {"_simplex", "_shares"},
     {f"functions.{name}" for name in catalog.FAMILIES if name not in GATED},
     # Gated units are made of activations.
     {"functions.units"},

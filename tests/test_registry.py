@@ -159,11 +159,12 @@ def test_an_activation_is_the_function_at_its_parameters(name: str) -> None:
     if isinstance(spec, _spec.RowSpec):
         given = dict(spec.given[0])
     made = Activation(function, **given)
+    x = X[..., None] if name == "softmax2d" else X
     given = {key: jnp.asarray(v) if key in parameters else v for key, v in given.items()}
-    np.testing.assert_allclose(made(X), function(X, **given), rtol=2e-6, atol=1e-7)
+    np.testing.assert_allclose(made(x), function(x, **given), rtol=2e-6, atol=1e-7)
 
     def slope(f: Callable[[Any], Any]) -> Any:
-        return jax.grad(lambda x: jnp.sum(f(x) ** 2))(X)
+        return jax.grad(lambda x: jnp.sum(f(x) ** 2))(x)
 
     np.testing.assert_allclose(
         slope(made), slope(lambda x: function(x, **given)), rtol=2e-5, atol=1e-6
@@ -236,6 +237,16 @@ def test_softmax_takes_a_mask_and_several_axes() -> None:
 
 
 # -- a user's own -------------------------------------------------------------------------------
+
+
+def test_an_activation_passes_a_key_on_to_what_draws() -> None:
+    key = jax.random.key(0)
+    made = get("RReLU", dialect="torch", lower=0.25, upper=0.5, inplace=True)
+    wanted = advact_jax.rrelu(X, key, 0.25, 0.5)
+    np.testing.assert_array_equal(made(X, key=key), wanted)
+    np.testing.assert_array_equal(made(X), advact_jax.rrelu(X, lower=0.25, upper=0.5))
+    with pytest.raises(TypeError, match="elu: expected no key for a function that draws nothing"):
+        Activation("elu", alpha=0.5)(X, key=key)
 
 
 def test_a_registered_function_is_found_and_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,8 @@ def command(
     from advact_jax import accuracy, catalog
 
     for name in names:
-        catalog.lookup(name)
+        if catalog.lookup(name).__name__ in catalog.drawn():
+            raise ValueError(f"accuracy: expected a function that draws nothing, got {name!r}.")
     chosen = names or [*catalog.elementwise(), *catalog.along_axis()]
     every = measured(output.progress(chosen, "measuring", len(chosen)), dtype, against is not None)
     if as_json:

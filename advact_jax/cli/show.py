@@ -55,7 +55,9 @@ def command(
     known = _declared(function, spec, fixed)
     if isinstance(spec, Spec):
         known |= _at(activation, spec, fixed)
-    if accurate:
+    # What draws is no function of its input, of which there are errors and curves.
+    is_drawn = spec.name in catalog.drawn()
+    if accurate and not is_drawn:
         tried = output.progress([spec.name], "measuring", 1)
         known["accuracy"] = {
             each.name: measuring.orders(each.ours)
@@ -66,7 +68,7 @@ def command(
         output.as_json(known)
         return
     output.record(_title(known), _fields(known))
-    if plotted:
+    if plotted and not is_drawn:
         from advact_jax import _samples
         from advact_jax.cli import charts
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -11,11 +10,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from advact_jax import _checks, _rows, _thresholds
 from advact_jax import _numerics as num
+from advact_jax import _rows, _thresholds
 from advact_jax._declare import row_function
 from advact_jax._rows import Axes, Axis
 from advact_jax._rule import compute_dtype
+from advact_jax._shares import offset, with_sink
 from advact_jax._spec import Parameter
 from advact_jax._thresholds import total
 
@@ -26,66 +26,7 @@ _SLOPE_NOTE = (
 )
 
 
-def _offset(wide: Array, least: Array | None, axes: Axes) -> tuple[Array, int]:
-    """Return what is subtracted of a row, so that no sum of exponentials overflows, and its reach.
-
-    It is 0 or a whole number, as in softmax: the difference is then exact, or small where it is
-    not. Exponentials reach to one more than the reach, in rows with +inf.
-    """
-    most = float(jnp.finfo(wide.dtype).max)
-    m = _rows.maximum(wide, None, axes)
-    whole = jnp.floor(m if least is None else jnp.maximum(m, least))
-    length = _thresholds.row_length(wide, axes) + 1
-    reach = math.floor((707 if num.is_double(wide) else 86) - math.log(length))
-    return jnp.minimum(whole, 0) + jnp.maximum(jnp.minimum(whole, most) - reach, 0), reach
-
-
 # -- softmax with a sink ------------------------------------------------------------------------
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
-def _with_sink(x: Array, sink: Array | None, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
-    """Return the shares of a row and that of its sink, this one in the compute type."""
-    wide = _rows.allowed(x, mask)
-    least = None if sink is None else jnp.maximum(sink, -float(jnp.finfo(wide.dtype).max))
-    c, reach = _offset(wide, least, axes)
-    e = jnp.exp(jnp.minimum(wide - c, reach + 1))
-    rest = jnp.zeros_like(c) if sink is None else jnp.exp(jnp.minimum(sink - c, reach + 1))
-    # At least 1, or 0 where there is nothing to share.
-    inverse = 1 / jnp.maximum(total(e, axes) + rest, 0.5)
-    y = e * inverse
-    # A row with NaN keeps 0 where it is masked.
-    y = y if mask is None else jnp.where(mask, y, 0)
-    return y.astype(x.dtype), rest * inverse
-
-
-@functools.partial(_with_sink.defjvp, symbolic_zeros=True)
-def _with_sink_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    y, rest = _with_sink(*primals, axes)
-    moved = {
-        key: tangent
-        for key, tangent in zip(("x", "sink", "mask"), tangents, strict=True)
-        if key != "mask" and not _rows.is_zero(tangent)
-    }
-
-    def tangent_map(y: Array, rest: Array, moved: dict[str, Array]) -> tuple[Array, Array]:
-        p, mean, own = y.astype(rest.dtype), jnp.zeros((), rest.dtype), jnp.zeros((), rest.dtype)
-        if "x" in moved:
-            t = moved["x"].astype(p.dtype)
-            mean = mean + total(p * t, axes)
-            # 16-bit outputs don't add up to 1: where one is 1, the others tell its slope.
-            own = t if p.dtype == y.dtype else t * (total(p, axes) + rest)
-        by_sink = jnp.zeros((), rest.dtype)
-        if "sink" in moved:
-            by_sink = moved["sink"].astype(p.dtype)
-            mean = mean + rest * by_sink
-        shape = y.shape
-        return (
-            jnp.broadcast_to(p * (own - mean), shape).astype(y.dtype),
-            jnp.broadcast_to(rest * (by_sink - mean), rest.shape),
-        )
-
-    return (y, rest), jax.checkpoint(tangent_map, prevent_cse=False)(y, rest, moved)
 
 
 def _sink_reference(mp: Any, row: list[Any], sink: Any = 0) -> list[Any]:
@@ -138,7 +79,7 @@ def softmax_with_sink(
     """
     x, axes, given = _rows.arguments("softmax_with_sink", "x", x, axis, sink=sink, where=where)
     sink = _thresholds.for_each_row("softmax_with_sink", "sink", given["sink"], axes)
-    return _with_sink(x, sink.astype(compute_dtype(x.dtype)), given["where"], axes)[0]
+    return with_sink(x, sink.astype(compute_dtype(x.dtype)), given["where"], axes)[0]
 
 
 @row_function(
@@ -174,7 +115,7 @@ def softmax_one(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
     """
     x, axes, given = _rows.arguments("softmax_one", "x", x, axis, where=where)
     sink = jnp.zeros((1,) * x.ndim, compute_dtype(x.dtype))
-    return _with_sink(x, sink, given["where"], axes)[0]
+    return with_sink(x, sink, given["where"], axes)[0]
 
 
 # -- softpick -----------------------------------------------------------------------------------
@@ -185,7 +126,7 @@ def _picked(x: Array, mask: Array | None, axes: Axes, epsilon: float) -> tuple[A
     """Return softpick, and exp(x) over its denominator, in the compute type."""
     wide = _rows.allowed(x, mask)
     # The threshold 0 counts as the largest entry does.
-    c, reach = _offset(wide, jnp.zeros((1,) * wide.ndim, wide.dtype), axes)
+    c, reach = offset(wide, jnp.zeros((1,) * wide.ndim, wide.dtype), axes)
     # The size of exp(x) - 1, which does not cancel.
     size = -num.expm1(-jnp.abs(wide)) * jnp.exp(jnp.minimum(jnp.maximum(wide, 0) - c, reach + 1))
     size = jnp.where(wide == -jnp.inf, 0, size)
@@ -340,73 +281,3 @@ def entropy(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Ar
         return jnp.squeeze(_surprise(x, mask, axes)[2], axes).astype(x.dtype)
 
     return jax.checkpoint(of, prevent_cse=False)(x)
-
-
-# -- a random choice ----------------------------------------------------------------------------
-
-
-@functools.partial(jax.jit, static_argnames=("hard", "axis"))
-def gumbel_softmax(
-    key: Array,
-    x: ArrayLike,
-    tau: ArrayLike = 1.0,
-    hard: bool = False,
-    axis: int = -1,
-    where: ArrayLike | None = None,
-) -> Array:
-    r"""A random choice that can be differentiated: softmax of logits with Gumbel noise.
-
-    .. math:: \mathrm{softmax}((x + g) / \tau), \quad g_i = -\log(-\log u_i)
-
-    The largest entry is where a sample of the distribution softmax(x) is. With ``hard`` the value
-    is that sample, a one at its place, and the derivative that of the soft one.
-
-    Args:
-      key: a key of ``jax.random``.
-      x: logits, real.
-      tau: temperature, above 0.
-      hard: whether to return the sample itself.
-      axis: the axis.
-      where: which entries count, bool, broadcast against ``x``; the others are never chosen.
-
-    Returns:
-      An array of the shape and dtype of ``x`` (integers are promoted to float).
-
-    Raises:
-      TypeError: if ``x`` or ``tau`` isn't a real array or ``where`` isn't bool.
-      ValueError: if the axis is out of range or a shape doesn't broadcast.
-
-    Example:
-      >>> y = advact_jax.gumbel_softmax(jax.random.key(0), jnp.zeros((2, 3)), hard=True)
-      >>> print(y.sum(-1))
-      [1. 1.]
-
-    References:
-      Jang, Gu and Poole, "Categorical reparameterization with Gumbel-softmax", ICLR 2017,
-      arXiv:1611.01144.
-    """
-    _checks.boolean("gumbel_softmax", "hard", hard)
-    x, axes, given = _rows.arguments("gumbel_softmax", "x", x, axis, tau=tau, where=where)
-    _checks.axis_index("gumbel_softmax", axis, x.ndim)
-    wide = compute_dtype(x.dtype)
-    noise = jax.random.gumbel(key, x.shape, wide)
-    tau = jnp.asarray(given["tau"]).astype(wide)
-    # What is infinite stays so, and has no part in the derivative by tau.
-    finite = jnp.isfinite(x) if given["where"] is None else jnp.isfinite(x) & given["where"]
-    logits = jnp.where(finite, x, 0).astype(wide) + noise
-    logits = jnp.where(finite, logits / tau, x.astype(wide))
-    soft = _with_sink(logits, None, given["where"], axes)[0].astype(x.dtype)
-    return _straight_through(logits, soft, given["where"], axes[0]) if hard else soft
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
-def _straight_through(logits: Array, soft: Array, mask: Array | None, axis: int) -> Array:
-    allowed = _rows.allowed(logits, mask)
-    place = lax.broadcasted_iota(jnp.int32, soft.shape, axis)
-    chosen = place == jnp.argmax(allowed, axis, keepdims=True)
-    return jnp.where(chosen & (soft > 0), 1, jnp.where(jnp.isnan(soft), soft, 0)).astype(soft.dtype)
-
-
-@_straight_through.defjvp
-def _straight_through_rule(axis: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
-    return _straight_through(*primals, axis), tangents[1]

@@ -284,6 +284,8 @@ def golu(
 ) -> Array:
     r"""Gompertz linear unit: :math:`x \, \alpha \exp(-\beta e^{-\gamma x})`.
 
+    The authors' code has all three parameters fixed at 1, the defaults here.
+
     Args:
       x: an array of any shape.
       alpha: height of the gate; broadcasts against ``x``.

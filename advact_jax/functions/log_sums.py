@@ -81,6 +81,7 @@ def _logsumexp_rule(axes: Axes, mean: bool, alone: bool, primals: Any, tangents:
     latex=r"\mathrm{logsumexp}(a) = \log \sum_i b_i e^{a_i}",
     names={
         "jax": "logsumexp",
+        "flax": "logsumexp",
         "torch": "logsumexp",
         "keras": "logsumexp",
         "onnx": "ReduceLogSumExp",

@@ -118,7 +118,7 @@ def _standardize_reference(
     latex=r"\frac{x - \bar{x}}{\sqrt{\mathrm{var}(x) + \epsilon}}",
     paper="Ioffe & Szegedy 2015, Batch normalization, arXiv:1502.03167; Ba, Kiros & Hinton 2016, "
     "Layer normalization, arXiv:1607.06450",
-    names={"jax": "standardize", "flax": "standardize"},
+    names={"jax": "standardize", "flax": (["standardize", "normalize"],)},
     notes={"float32": _SIZE_NOTE, "float16, bfloat16": _SIZE_NOTE},
 )
 def standardize(

@@ -74,7 +74,8 @@ def _pelu_by_beta(x: Array, alpha: Any, beta: Any) -> Array:
 def pelu(x: ArrayLike, alpha: ArrayLike = 1.0, beta: ArrayLike = 1.0) -> Array:
     r"""Parametric exponential linear unit: elu with a learned scale and width, and one slope at 0.
 
-    The second derivative jumps at 0, where it is 0.
+    The second derivative jumps at 0, where it is 0. Both parameters start at 1, where it
+    is elu.
 
     Args:
       x: an array of any shape.
@@ -133,7 +134,8 @@ def mpelu(x: ArrayLike, alpha: ArrayLike = 0.25, beta: ArrayLike = 1.0) -> Array
     r"""Multiple parametric exponential linear unit: ``x`` above zero, else a learned exponential.
 
     A small ``beta`` makes the left side nearly a line, as in prelu; ``beta = 1`` is elu. The
-    derivative at 0 is ``alpha * beta``.
+    derivative at 0 is ``alpha * beta``. It is learned from 0.25 and 1, as in some code; where the
+    paper starts was not checked.
 
     Args:
       x: an array of any shape.

@@ -196,7 +196,8 @@ _ZIYIN = (
 def snake(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
     r"""Snake: :math:`x + \sin^2(\alpha x) / \alpha`, a line with a wave, for periodic data.
 
-    With ``alpha = 0`` it is the identity, its limit. At plus and minus infinity, where the slope
+    Most models start at ``alpha = 1``; some code draws it from an exponential distribution. With
+    ``alpha = 0`` it is the identity, its limit. At plus and minus infinity, where the slope
     has no limit, it is 1, its mean.
 
     Args:
@@ -264,8 +265,8 @@ def _snake_beta_slope(x: Array, alpha: Any, beta: Any) -> Array:
 def snake_beta(x: ArrayLike, alpha: ArrayLike = 1.0, beta: ArrayLike = 1.0) -> Array:
     r"""Snake with a wave of its own height: :math:`x + \sin^2(\alpha x) / \beta`.
 
-    BigVGAN adds 1e-9 to beta; here it is as in the formula. Where a model keeps the logarithms of
-    both (its ``alpha_logscale``), call it with their exponentials.
+    BigVGAN, where both start at 1, adds 1e-9 to beta; here it is as in the formula. Where a model
+    keeps the logarithms of both (its ``alpha_logscale``), call it with their exponentials.
 
     Args:
       x: an array of any shape.
@@ -381,7 +382,7 @@ def _sinlu_curvature(x: Array, a: Any, b: Any) -> Array:
 def sinlu(x: ArrayLike, a: ArrayLike = 1.0, b: ArrayLike = 1.0) -> Array:
     r"""Sinu-sigmoidal linear unit: :math:`(x + a \sin(b x)) \, \sigma(x)`, `silu` with a wave.
 
-    Initial values are those of the authors' code; some implementations start at ``a = 0.5``. At
+    It starts at 1 and 1 as in the authors' code; some implementations at ``a = 0.5``. At
     plus infinity, where the slope has no limit, it is 1, its mean. Where ``a b`` is below -1 or
     above 4.6 there are zeros beside 0; near them, and near 0 where ``a b`` is -1, the error is a
     few ulp of x.

@@ -87,7 +87,8 @@ def pact(x: ArrayLike, alpha: ArrayLike) -> Array:
     r"""Parameterized clipping: ``x`` cut at 0 and at a learned ``alpha``.
 
     The pieces are closed as in the paper: the derivative by ``x`` is 1 at 0 and 0 at ``alpha``,
-    where that by ``alpha`` is 1. The quantizer that follows there is not part of it.
+    where that by ``alpha`` is 1. The quantizer that follows there is not part of it. Codes differ
+    in where ``alpha`` starts; 10 is that of one of them.
 
     Args:
       x: an array of any shape.
@@ -205,7 +206,7 @@ def srelu(
     Some implementations add where this subtracts, or keep the difference of the bends as a
     parameter; here it is as in the paper. Its training starts as a leaky rectifier: with a slope
     of 1 on the right the value of ``t_right``, which the paper then takes from the data, has no
-    effect. The outer pieces own the bends.
+    effect. Code for Keras draws ``a_left`` and ``t_right`` instead. The outer pieces own the bends.
 
     Args:
       x: an array of any shape.

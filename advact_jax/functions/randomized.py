@@ -1,4 +1,4 @@
-"""Functions that draw random numbers in training."""
+"""Functions that draw random numbers."""
 
 from __future__ import annotations
 
@@ -9,24 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from advact_jax import _checks, _rows
 from advact_jax import _numerics as num
 from advact_jax._declare import row_function
 from advact_jax._rule import compute_dtype
+from advact_jax._shares import with_sink
+from advact_jax._spec import Parameter
 
-
-def _checked_key(name: str, key: Any) -> Array:
-    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
-    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if (typed and shape == ()) or (dtype == jnp.uint32 and shape == (2,)):
-        return key
-    raise TypeError(
-        f"{name}: expected key to be one key of jax.random, or None for the mean slope, got "
-        f"{_checks.describe(key)}."
-    )
+# -- random slopes ------------------------------------------------------------------------------
 
 
 @row_function(
@@ -83,7 +76,7 @@ def rrelu(
             )
     if not lower <= upper:
         raise ValueError(f"rrelu: expected lower <= upper, got {lower!r} and {upper!r}.")
-    key = None if key is None else _checked_key("rrelu", key)
+    key = None if key is None else _checks.random_key("rrelu", key)
     return _leaky(x, key, float(lower), float(upper))
 
 
@@ -113,3 +106,86 @@ def _leaky_rule(lower: float, upper: float, primals: Any, tangents: Any) -> tupl
 
     y = _leaky(x, key, lower, upper)
     return y, jax.checkpoint(tangent_map, prevent_cse=False)(side, key, tangents[0])
+
+
+# -- a random choice ----------------------------------------------------------------------------
+
+
+@row_function(
+    static=("hard", "axis"),
+    needs_key=True,
+    kept=9,
+    tier="stable",
+    latex=r"\mathrm{softmax}((x + g) / \tau), \quad g_i = -\log(-\log u_i), \; u_i \sim U(0, 1)",
+    paper="Jang, Gu & Poole 2017, Categorical reparameterization with Gumbel-softmax, "
+    "arXiv:1611.01144",
+    names={"torch": ("gumbel_softmax", {}, {"dim": "axis", "eps": None})},
+    parameters={"tau": Parameter(domain="positive", strict=True)},
+)
+def gumbel_softmax(
+    x: ArrayLike,
+    key: Array | None = None,
+    tau: ArrayLike = 1.0,
+    hard: bool = False,
+    axis: int = -1,
+    where: ArrayLike | None = None,
+) -> Array:
+    r"""A random choice that can be differentiated: softmax of logits with Gumbel noise.
+
+    .. math:: \mathrm{softmax}((x + g) / \tau), \quad g_i = -\log(-\log u_i)
+
+    The largest entry is where a sample of the distribution softmax(x) is. With ``hard`` the value
+    is that sample, a one at its place, and the derivative that of the soft one.
+
+    Args:
+      x: logits, real.
+      key: a key of `jax.random`, another one in each call: without one there is no choice to make.
+      tau: temperature, above 0.
+      hard: whether to return the sample itself.
+      axis: the axis.
+      where: which entries count, bool, broadcast against ``x``; the others are never chosen.
+
+    Returns:
+      An array of the shape and dtype of ``x`` (integers are promoted to float).
+
+    Raises:
+      TypeError: if ``x`` or ``tau`` isn't a real array, ``where`` isn't bool, or the key is missing
+        or none of `jax.random`.
+      ValueError: if the axis is out of range, a shape doesn't broadcast, or ``tau`` is a Python
+        number that isn't positive.
+
+    Example:
+      >>> y = advact_jax.gumbel_softmax(jnp.zeros((2, 3)), jax.random.key(0), hard=True)
+      >>> print(y.sum(-1))
+      [1. 1.]
+
+    References:
+      Jang, Gu and Poole, "Categorical reparameterization with Gumbel-softmax", ICLR 2017,
+      arXiv:1611.01144.
+    """
+    key = _checks.random_key("gumbel_softmax", key)
+    _checks.boolean("gumbel_softmax", "hard", hard)
+    x, axes, given = _rows.arguments("gumbel_softmax", "x", x, axis, tau=tau, where=where)
+    _checks.axis_index("gumbel_softmax", axis, x.ndim)
+    wide = compute_dtype(x.dtype)
+    noise = jax.random.gumbel(key, x.shape, wide)
+    tau = jnp.asarray(given["tau"]).astype(wide)
+    # What is infinite stays so, and has no part in the derivative by tau.
+    finite = jnp.isfinite(x) if given["where"] is None else jnp.isfinite(x) & given["where"]
+    logits = jnp.where(finite, x, 0).astype(wide) + noise
+    logits = jnp.where(finite, logits / tau, x.astype(wide))
+    soft = with_sink(logits, None, given["where"], axes)[0].astype(x.dtype)
+    return _straight_through(logits, soft, given["where"], axes[0]) if hard else soft
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _straight_through(logits: Array, soft: Array, mask: Array | None, axis: int) -> Array:
+    allowed = _rows.allowed(logits, mask)
+    place = lax.broadcasted_iota(jnp.int32, soft.shape, axis)
+    chosen = place == jnp.argmax(allowed, axis, keepdims=True)
+    return jnp.where(chosen & (soft > 0), 1, jnp.where(jnp.isnan(soft), soft, 0)).astype(soft.dtype)
+
+
+@_straight_through.defjvp
+def _straight_through_rule(axis: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    return _straight_through(*primals, axis), tangents[1]

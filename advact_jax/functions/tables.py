@@ -1,4 +1,4 @@
-"""Piecewise linear functions and powers of the rectifier, with tables of coefficients."""
+"""Piecewise linear functions with tables of coefficients."""
 
 from __future__ import annotations
 
@@ -17,14 +17,6 @@ from advact_jax._spec import Parameter
 def _nan_or(x: Array, value: Array | float) -> Array:
     """Return the value, or NaN where ``x`` is NaN."""
     return jnp.where(jnp.isnan(x), x, value)
-
-
-def _horner(table: Array, r: Array) -> Array:
-    """Return the polynomial, leading coefficient first; a coefficient of 0 is 0 at infinity too."""
-    result = table[0]
-    for c in table[1:]:
-        result = num.flat_where_zero(result, r) + c
-    return result
 
 
 # -- piecewise linear on equal intervals --------------------------------------------------------
@@ -287,8 +279,9 @@ def apl(x: ArrayLike, slopes: ArrayLike, hinges: ArrayLike) -> Array:
 
     .. math:: f(x) = \max(x, 0) + \sum_{s=1}^S a_s \max(0, b_s - x)
 
-    At a kink the derivative is that of the side where the term is 0: to the left at 0, to the right
-    at a hinge. Reverse mode keeps ``x`` alone.
+    Codes differ in where slopes and hinges start; the layer `APL` starts as a rectifier. At a kink
+    the derivative is that of the side where the term is 0: to the left at 0, to the right at a
+    hinge. Reverse mode keeps ``x`` alone.
 
     Args:
       x: input, real.
@@ -316,99 +309,3 @@ def apl(x: ArrayLike, slopes: ArrayLike, hinges: ArrayLike) -> Array:
             f"apl: expected as many slopes as hinges, got {sizes['slopes']} and {sizes['hinges']}."
         )
     return _tables.evaluate(_APL, x, {}, slopes=slopes, hinges=hinges)
-
-
-# -- powers of the rectifier --------------------------------------------------------------------
-
-
-def _poly_relu(x: Array, weights: Array, bias: Array) -> Array:
-    r = jnp.maximum(x, 0)
-    return num.flat_where_zero(_horner(weights, r), r) + bias
-
-
-def _derived(table: Array) -> Array:
-    """Return the coefficients of the derivative of a polynomial without a constant term."""
-    count = len(table)
-    return jnp.stack([(count - k) * c for k, c in enumerate(table)])
-
-
-def _poly_relu_slope(x: Array, weights: Array, bias: Array) -> Array:
-    r = jnp.maximum(x, 0)
-    return _nan_or(x, jnp.where(x > 0, _horner(_derived(weights), r), 0))
-
-
-def _poly_relu_curvature(x: Array, weights: Array, bias: Array) -> Array:
-    r = jnp.maximum(x, 0)
-    if len(weights) == 1:
-        return _nan_or(x, jnp.zeros_like(x))
-    second = _horner(_derived(_derived(weights)[:-1]), r)
-    return _nan_or(x, jnp.where(x > 0, second, 0))
-
-
-def _powers(x: Array, weights: Array, bias: Array) -> list[Array]:
-    powers = [jnp.where(x <= 0, 0, x)]
-    for _ in weights[1:]:
-        powers.append(powers[-1] * powers[0])
-    return powers[::-1]
-
-
-_POLY_RELU_PARAMETERS = {
-    "weights": Parameter(is_table=True, learned=True, partial=_powers),
-    "bias": Parameter(
-        learned=True, initial=0.0, partial=lambda x, **_: _nan_or(x, jnp.ones_like(x))
-    ),
-}
-_POLY_RELU = _tables.rule(
-    "poly_relu", _poly_relu, _poly_relu_slope, _poly_relu_curvature, _POLY_RELU_PARAMETERS
-)
-
-
-@row_function(
-    static=(),
-    counted=dict.fromkeys(("float32", "float64"), "input"),
-    parameters=_POLY_RELU_PARAMETERS,
-    given=(
-        _tables.given(weights=(1 / 3, 1 / 3, 1 / 3)),
-        {"bias": -0.25} | _tables.given(weights=(-0.5, 2.0)),
-    ),
-    reference=lambda mp, row, weights, bias=0.0: [
-        mp.convert(bias)
-        + mp.fsum(mp.convert(w) * ((x + abs(x)) / 2) ** k for k, w in enumerate(weights[::-1], 1))
-        for x in row
-    ],
-    tier="experimental",
-    latex=r"\sum_{i=1}^n w_{n-i} \max(x, 0)^i + b",
-    paper="Zhuo, Wang, Zeng, Li, Zhou and Ma 2024, Polynomial composition activations: unleashing "
-    "the dynamics of large language models, arXiv:2411.03884",
-    notes={"float32": "The error is a few ulp of the largest term of the sum, not of the result."},
-)
-def poly_relu(x: ArrayLike, weights: ArrayLike, bias: ArrayLike = 0.0) -> Array:
-    r"""Polynomial of the rectified input.
-
-    .. math:: f(x) = w_0 r^n + w_1 r^{n-1} + \dots + w_{n-1} r + b, \quad r = \max(x, 0)
-
-    At 0 the derivative is that of the left piece, 0. Reverse mode keeps ``x`` alone.
-
-    Args:
-      x: input, real.
-      weights: the n weights along the last axis, that of the highest power first; the other axes,
-        if any, broadcast against ``x``. The paper has n = 3 and starts at 1/3.
-      bias: the constant b; broadcasts against ``x``.
-
-    Returns:
-      An array of the dtype of ``x`` (integers are promoted to float).
-
-    Raises:
-      TypeError: if an argument isn't a real array.
-      ValueError: if there are no weights, or shapes don't broadcast.
-
-    Example:
-      >>> print(advact_jax.poly_relu(jnp.array([-1.0, 2.0]), jnp.array([1.0, 0.0, 0.5])))
-      [0. 9.]
-
-    References:
-      Zhuo et al., "Polynomial composition activations: unleashing the dynamics of large language
-      models", 2024, arXiv:2411.03884.
-    """
-    _tables.sizes("poly_relu", {"weights": weights})
-    return _tables.evaluate(_POLY_RELU, x, {}, weights=weights, bias=bias)

@@ -233,7 +233,7 @@ def derf(
 
     It takes the place of a layer norm or RMS norm. The paper learns one alpha and one shift for a
     layer, and a gamma and a beta for each channel; `Derf` in `advact_jax.linen` and
-    `advact_jax.nnx` does so.
+    `advact_jax.nnx` does so. They start at 0.5, 0, 1 and 0, as in the authors' code.
 
     Args:
       x: an array of any shape.

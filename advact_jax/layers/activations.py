@@ -205,7 +205,10 @@ class Softmax(_Layer):
             _checks.integer("Softmax", "axis", entry)
         self._fix(softmax, axis=axis)
 
-    def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
+    # Nothing is drawn, so there is no key.
+    def __call__(  # type: ignore[override]
+        self, x: ArrayLike, mask: ArrayLike | None = None
+    ) -> Array:
         """Apply the activation.
 
         Args:

@@ -13,9 +13,10 @@ from advact_jax._docstrings import documented
 from advact_jax._modules import Constrained, Initial, Penalised
 from advact_jax._modules import initial as _initial
 from advact_jax._sharing import Axes
+from advact_jax.functions.powers import poly_relu
 from advact_jax.functions.rational import Version, rational
 from advact_jax.functions.spline import Grid
-from advact_jax.functions.tables import apl, poly_relu, pwlu
+from advact_jax.functions.tables import apl, pwlu
 from advact_jax.linen.learned import _Learned
 
 _DRAWN = nn.initializers.normal(0.1)
@@ -28,11 +29,13 @@ class Rational(_curves.Rational, _Learned, kw_only=True):
     .. math:: f(x) = \frac{a_0 + a_1 x + \dots + a_m x^m}{1 + |b_1 x| + \dots + |b_n x^n|}
 
     The parameters are ``numerator`` and ``denominator``, by default one of each for the whole
-    layer, as in the paper. It starts as the fit of `advact_jax.rational_coefficients`.
+    layer, as in the paper. They start as `advact_jax.rational_coefficients`.
 
     Args:
       approximates: the activation to start close to, by name.
       version: version of the denominator, as in `advact_jax.rational`.
+      published: whether to start from the published coefficients; else from our own fits, which
+        are the same function in all versions.
       degrees: degrees of the polynomials.
       <numerator: coefficients, constant first>
       <denominator: coefficients>
@@ -58,6 +61,7 @@ class Rational(_curves.Rational, _Learned, kw_only=True):
     axis: Axes | None = None
     approximates: str = "leaky_relu"
     version: Version = "A"
+    published: bool = True
     degrees: tuple[int, int] = (5, 4)
     numerator_init: Initial | None = None
     numerator_regularizer: Penalised = None

@@ -59,7 +59,8 @@ def api_pages() -> dict[str, str]:
     modules = public.modules()
     declared = [*catalog.elementwise(), *catalog.along_axis()]
     links = ", ".join(f":func:`~advact_jax.{name}`" for name in sorted(declared))
-    own = [name for name in public.names(advact_jax) if _is_no_activation(name)]
+    activations = {*declared, *catalog.aliases()}
+    own = [name for name in public.names(advact_jax) if name not in activations]
     found = {
         "index": pages.title("Reference")
         + "\nEvery public name, as its docstring tells it.\n\n.. toctree::\n   :maxdepth: 1\n\n"
@@ -96,10 +97,6 @@ def command_line() -> str:
 
 def _literal(text: str) -> str:
     return f".. code-block:: text\n\n{pages.indented(text)}\n"
-
-
-def _is_no_activation(name: str) -> bool:
-    return not hasattr(getattr(advact_jax, name), "spec")
 
 
 def _entry(path: str, value: Any) -> str:

@@ -89,6 +89,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "family of two": ("plot elu relu --parameter alpha", "Expected one name beside --parameter"),
     "no such family": ("plot elu --parameter beta", r"expected parameters of elu \(alpha\)"),
     "range": ("plot elu --range 3 -3", "expected x_range to be a lower and an upper end"),
+    "random": ("accuracy gumbel_softmax", "expected a function that draws nothing, got 'gumbel"),
     "no translation": ("convert --to keras quick_gelu", "expected an activation that keras has"),
     "no JSON": ("convert --to keras {oops", "Expected a config as JSON"),
     "no config": ('convert --to keras {"a":1}', "expected a key 'activation'"),
@@ -184,6 +185,13 @@ def test_show_says_what_is_declared(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "alpha = 1.5" in text and "Correia" in text and "entmax: first output" in text
     assert "++ value   xx first derivative   oo second derivative" in text
+
+
+def test_show_of_what_draws_has_no_errors_and_no_curve(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", "gumbel_softmax") == 0
+    printed = capsys.readouterr().out
+    assert "tau = 1.0 (positive)" in printed and "torch: gumbel_softmax" in printed
+    assert "bfloat16" not in printed
 
 
 def test_plot_prints_the_numbers_of_a_family(capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,7 +146,7 @@ def test_entropy_of_a_dominated_row() -> None:
 
 def test_gumbel_softmax_samples_the_distribution() -> None:
     x = jnp.array([0.5, -0.5, 1.0, -INF])
-    draws = jax.vmap(lambda key: advact_jax.gumbel_softmax(key, x, hard=True))(
+    draws = jax.vmap(lambda key: advact_jax.gumbel_softmax(x, key, hard=True))(
         jax.random.split(jax.random.key(0), 4000)
     )
     assert (jnp.sort(draws, -1) == jnp.array([0, 0, 0, 1])).all()
@@ -158,19 +158,45 @@ def test_gumbel_softmax_has_the_derivative_of_the_soft_one() -> None:
     where = jnp.array([True, True, False])
 
     def total(x: Any, tau: Any, hard: bool) -> Any:
-        y = advact_jax.gumbel_softmax(key, x, tau, hard=hard, where=where)
+        y = advact_jax.gumbel_softmax(x, key, tau, hard=hard, where=where)
         return jnp.sum(y * jnp.arange(6.0).reshape(2, 3))
 
     hard, soft = (jax.jacrev(total, (0, 1))(x, 0.7, h) for h in (True, False))
     for a, b in zip(hard, soft, strict=True):
         np.testing.assert_array_equal(a, b)
         assert jnp.isfinite(a).all()
-    y = advact_jax.gumbel_softmax(key, x.astype(jnp.bfloat16), where=where)
+    y = advact_jax.gumbel_softmax(x.astype(jnp.bfloat16), key, where=where)
     assert y.dtype == jnp.bfloat16 and (y[:, 2] == 0).all()
-    empty = advact_jax.gumbel_softmax(key, x, hard=True, where=jnp.zeros(3, bool))
+    empty = advact_jax.gumbel_softmax(x, key, hard=True, where=jnp.zeros(3, bool))
     assert (empty == 0).all()
     with pytest.raises(ValueError, match="gumbel_softmax: expected axis"):
-        advact_jax.gumbel_softmax(key, x, axis=2)
+        advact_jax.gumbel_softmax(x, key, axis=2)
+
+
+def test_gumbel_softmax_keeps_what_it_declares() -> None:
+    key, x = jax.random.key(0), jax.ShapeDtypeStruct((64, 80), jnp.float32)
+    kept = jax.eval_shape(lambda x: jax.vjp(lambda x: advact_jax.gumbel_softmax(x, key), x)[1], x)
+    sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept)]
+    spec = advact_jax.gumbel_softmax.spec  # type: ignore[attr-defined]
+    assert sum(sizes) <= spec.kept * x.size + 8
+
+
+def test_gumbel_softmax_by_torch_s_name() -> None:
+    key, x = jax.random.key(2), jnp.array([[0.5, -0.5], [1.0, 2.0]])
+    assert advact_jax.get("gumbel_softmax", dialect="torch") is advact_jax.gumbel_softmax
+    made: Any = advact_jax.get(
+        "gumbel_softmax", dialect="torch", tau=0.5, hard=True, dim=0, eps=1e-10
+    )
+    assert made.parameters == {"tau": 0.5, "hard": True, "axis": 0}
+    wanted = advact_jax.gumbel_softmax(x, key, 0.5, hard=True, axis=0)
+    np.testing.assert_array_equal(made(x, key=key), wanted)
+    assert advact_jax.deserialize(advact_jax.serialize(made)) == made
+    for call in (lambda: made(x), lambda: advact_jax.gumbel_softmax(x)):
+        with pytest.raises(TypeError, match="key of jax.random, got NoneType None. Pass key="):
+            call()
+    for tau in (0.0, -1.0):
+        with pytest.raises(ValueError, match="gumbel_softmax: expected tau to be positive"):
+            advact_jax.gumbel_softmax(x, key, tau)
 
 
 def test_softmax2d_is_over_the_channels() -> None:

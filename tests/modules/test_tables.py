@@ -19,6 +19,7 @@ pytestmark = pytest.mark.sampled
 SUBJECTS = (
     "linen.tables",
     "nnx.tables",
+    "functions.powers",
     "functions.rational",
     "functions.tables",
     "functions.spline",
@@ -137,6 +138,14 @@ def test_initial_values_are_those_of_the_function():
     for approximates, function in (("tanh", jnp.tanh), ("gelu", jax.nn.gelu)):
         layer = nnx.Rational(approximates=approximates, version="B")
         np.testing.assert_allclose(layer(x), function(x), atol=4e-3)
+    first = linen.Rational()
+    for y in (nnx.Rational()(x), first.init_with_output(jax.random.key(0), x)[0]):
+        published = advact_jax.rational_coefficients("leaky_relu", "A")
+        own = advact_jax.rational_coefficients("leaky_relu", "A", published=False)
+        np.testing.assert_allclose(y, advact_jax.rational(x, *published), rtol=1e-6)
+        assert not np.allclose(y, advact_jax.rational(x, *own), atol=1e-4)
+    exact = nnx.Rational(approximates="identity", published=False)
+    np.testing.assert_array_equal(exact(x), x)
     np.testing.assert_allclose(nnx.PWLU(1)(4 * x), jax.nn.relu(4 * x), atol=0.2)
     np.testing.assert_allclose(nnx.PWLU(1, approximates="tanh")(x), jnp.tanh(x), atol=0.02)
     np.testing.assert_array_equal(nnx.APL(1)(x), jax.nn.relu(x))

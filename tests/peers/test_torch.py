@@ -101,10 +101,42 @@ def title(value: Any) -> str:
 
 
 def test_all_modules_of_torch_are_known_and_all_known_modules_are_tested():
-    assert sorted([*ARGUMENTS, "PReLU"]) == sorted(MODULES)
-    # RReLU is random, Softmax2d is Softmax(dim=-3), and attention no activation.
+    # Those that are named have a test of their own. Attention is no activation.
+    assert {*ARGUMENTS, "PReLU", "RReLU", "Softmax2d"} == set(MODULES)
     theirs = {*torch.nn.modules.activation.__all__, "Identity"}
-    assert theirs - set(MODULES) == {"RReLU", "Softmax2d", "MultiheadAttention"}
+    assert theirs - set(MODULES) == {"MultiheadAttention"}
+
+
+@pytest.mark.parametrize("given", [{}, {"lower": 0.1, "upper": 0.2}], ids=title)
+def test_rrelu_of_a_model_in_use(given):
+    here = advact_jax.get("RReLU", dialect="torch", **given)
+    x = agreement.GRID
+    there = in_torch(torch.nn.RReLU(**given).eval(), x)
+    agreement.check(Case(here, there, {}, 0.0, x), there)
+
+
+def test_rrelu_in_training_has_slopes_in_the_same_range():
+    x = jnp.full(2000, -1.0)
+    here = -advact_jax.get("RReLU", dialect="torch")(x, key=jax.random.key(0))
+    there = -torch.nn.RReLU()(torch.full((2000,), -1.0)).numpy()
+    for slopes in (np.asarray(here), there):
+        assert slopes.min() >= 1 / 8 and slopes.max() <= 1 / 3
+        np.testing.assert_allclose(slopes.mean(), 11 / 48, atol=0.01)
+
+
+def test_softmax2d():
+    x = np.linspace(-3, 3, 48).reshape(2, 3, 4, 2) ** 3
+    there = torch.nn.Softmax2d()(torch.tensor(x)).numpy()
+    here = advact_jax.get("Softmax2d", dialect="torch")(jnp.asarray(x, "float32"))
+    np.testing.assert_allclose(here, there, rtol=2e-6, atol=1e-7)
+
+
+def test_gumbel_softmax_has_the_frequencies_of_torch_s():
+    x = np.tile([0.5, -0.5, 1.0], (4000, 1))
+    there = torch.nn.functional.gumbel_softmax(torch.tensor(x), tau=0.5, hard=True).mean(0)
+    function = advact_jax.get("gumbel_softmax", dialect="torch", tau=0.5, hard=True)
+    here = function(jnp.asarray(x, "float32"), key=jax.random.key(0))
+    np.testing.assert_allclose(here.mean(0), there, atol=0.05)
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
