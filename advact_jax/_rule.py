@@ -108,7 +108,10 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
     wide, low = compute_dtype(dtype), _bits(dtype) < 32
     first = _derivative_function(spec, names, fixed, low)
 
+    # In one piece, or the scan of a net takes what does not depend on x out of its loop: constants,
+    # each broadcast to an array like x, which every turn then reads.
     @jax.custom_jvp
+    @functools.partial(jax.checkpoint, prevent_cse=False)
     def core(x: Array, *values: Array) -> Array:
         with _numerics.narrow(low):
             y = spec.formula(x.astype(wide), **fixed, **dict(zip(names, values, strict=True)))

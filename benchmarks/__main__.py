@@ -12,7 +12,7 @@ import time
 from benchmarks import _record
 
 PARTS = (
-    "speed", "rows", "gated", "learned", "dispatch", "compile", "memory", "growth", "gpu",
+    "speed", "loops", "rows", "gated", "learned", "dispatch", "compile", "memory", "growth", "gpu",
 )  # fmt: skip
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import statistics
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from benchmarks._record import Figure
 
 # Two that compile to the same code differ by as much from run to run.
 NOISE = 1.05
+# Two losses are alike if they differ by less than this share, whatever the spread of the seeds.
+SAME_LOSS = 0.005
 TIMED = ("speed", "rows", "gated", "learned", "dispatch", "compile")
 REASONS = Path(__file__).parent / "reasons.toml"
 
@@ -82,6 +85,18 @@ def _why(row: str, known: Mapping[str, str]) -> str:
     return next((why for pattern, why in known.items() if fnmatch.fnmatchcase(row, pattern)), "")
 
 
+SAME = "It compiles to the same instructions: the difference is that of two runs."
+
+
+def _same(name: str, figure: Figure, peer: str, out: Path) -> bool:
+    """Tell whether XLA makes the same of ours and of the peer's, by the record of loops."""
+    told = ("function", "dtype", "pass")
+    return name == "speed" and any(
+        peer in found["same"] and all(found[key] == figure[key] for key in told)
+        for found in figures("loops", out)
+    )
+
+
 def losses(out: Path = _record.RECORD, known: Mapping[str, str] | None = None) -> Iterator[Loss]:
     """Yield the rows in which a peer is ahead by more than the noise, with the reason if known.
 
@@ -96,12 +111,55 @@ def losses(out: Path = _record.RECORD, known: Mapping[str, str] | None = None) -
             if behind and max(behind.values()) > NOISE:
                 peer = max(behind, key=behind.__getitem__)
                 row = label(name, figure)
-                yield Loss(row, peer, behind[peer], _why(row, known))
+                why = SAME if _same(name, figure, peer, out) else _why(row, known)
+                yield Loss(row, peer, behind[peer], why)
     for figure in figures("memory", out):
         for field in ("kept", "peak", "unrolled"):
             if field in figure and over(figure[field]) > 1.005:
                 row = f"{label('memory', figure)}/{field}"
                 yield Loss(row, "jax.nn", over(figure[field]), _why(row, known))
+
+
+class Parity(NamedTuple):
+    """Training beside that with jax.nn, of the same seeds: in spreads between the seeds.
+
+    Attributes:
+      last: how far apart the last losses are, in the mean.
+      curve: how far apart the curves are, over all stretches, from a quarter of the steps on.
+      diverged: whether a loss is not finite, or rises far above all of jax.nn's.
+    """
+
+    last: float
+    curve: float
+    diverged: bool
+
+    @property
+    def alike(self) -> bool:
+        """Whether they agree within the spread of the seeds."""
+        return not self.diverged and self.last <= 1 and self.curve <= 1
+
+
+def parity(figure: Figure, base: Figure) -> Parity:
+    """Compare a training run with that of jax.nn's functions."""
+    skipped = len(base["curves"][0]) // 4
+    ours, theirs = (
+        list(zip(*(curve[skipped:] for curve in f["curves"]), strict=True)) for f in (figure, base)
+    )
+    tallest = 1.5 * max(base["worst_after_warmup"])
+    diverged = not figure["finite"] or max(figure["worst_after_warmup"]) > tallest
+    return Parity(_apart([figure["final"]], [base["final"]]), _apart(ours, theirs), diverged)
+
+
+def _apart(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
+    """Return the mean difference over the spread of the seeds, both as root mean squares."""
+    moved = [statistics.mean(a) - statistics.mean(b) for a, b in zip(ours, theirs, strict=True)]
+    spreads = [max(spread(b), SAME_LOSS * statistics.mean(b)) for b in theirs]
+    return math.hypot(*moved) / math.hypot(*spreads)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Return the standard deviation over the seeds."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def over(values: Mapping[str, Any]) -> float:

@@ -23,7 +23,7 @@ Function = Callable[..., Any]
 Setting = Mapping[str, Function]
 
 # Functions of a setting; swiglu(gate, up) where jax.nn has none.
-NAMES = ("gelu", "silu", "mish", "elu", "softmax", "log_softmax")
+NAMES = ("gelu", "silu", "softplus", "mish", "elu", "softmax", "log_softmax")
 
 
 def setting(module: Any) -> dict[str, Function]:
@@ -41,12 +41,14 @@ class Task:
       loss: of parameters, batch and setting.
       batch: a batch, from a key, as part of the compiled step.
       rate: the learning rate at its height.
+      uses: the functions of the setting that it calls.
     """
 
     initial: Callable[[Any], Any]
     loss: Callable[[Any, Any, Setting], Any]
     batch: Callable[[Any], Any]
     rate: float
+    uses: frozenset[str]
 
 
 def cross_entropy(logits: Any, labels: Any, given: Setting) -> Any:
@@ -63,7 +65,7 @@ def _normal(key: Any, *shape: int, fan_in: int) -> Any:
 
 # -- the transformer ----------------------------------------------------------------------------
 
-LAYERS, WIDTH, HEADS, HIDDEN, LENGTH, BATCH = 4, 64, 4, 192, 64, 16
+LAYERS, WIDTH, HEADS, HIDDEN, LENGTH, BATCH = 4, 64, 4, 192, 64, 4
 
 
 @functools.cache
@@ -78,7 +80,7 @@ def text() -> tuple[np.ndarray, int]:
 
 
 def transformer(activation: str) -> Task:
-    """Return a character model in bfloat16: a scan over blocks with gelu or swiglu."""
+    """Return a character model in bfloat16: a scan over blocks with one activation."""
     characters, kinds = text()
     data = jnp.asarray(characters)
     unit_is_gated = activation == "swiglu"
@@ -119,7 +121,8 @@ def transformer(activation: str) -> Task:
         starts = jax.random.randint(key, (BATCH,), 0, len(data) - LENGTH - 1)
         return data[starts[:, None] + jnp.arange(LENGTH + 1)]
 
-    return Task(initial, loss, batch, 3e-3)
+    used = frozenset({activation, "softmax", "log_softmax"})
+    return Task(initial, loss, batch, 3e-3, used)
 
 
 # -- the CNN ------------------------------------------------------------------------------------
@@ -161,15 +164,27 @@ def cnn(activation: str) -> Task:
         chosen = jax.random.randint(key, (64,), 0, len(labels))
         return images[chosen], labels[chosen]
 
-    return Task(initial, loss, batch, 3e-3)
+    return Task(initial, loss, batch, 3e-3, frozenset({activation, "log_softmax"}))
 
 
 TASKS: Mapping[str, Callable[[], Task]] = {
     "transformer, gelu": functools.partial(transformer, "gelu"),
     "transformer, swiglu": functools.partial(transformer, "swiglu"),
+    "transformer, softplus": functools.partial(transformer, "softplus"),
     "cnn, mish": functools.partial(cnn, "mish"),
     "cnn, elu": functools.partial(cnn, "elu"),
 }
+
+
+def kept_bytes(task: Task, given: Setting) -> int:
+    """Return the bytes that one step keeps for its backward pass, weights included."""
+    params, batch = (jax.eval_shape(make, jax.random.key(0)) for make in (task.initial, task.batch))
+
+    def pullback(params: Any, batch: Any) -> Any:
+        return jax.vjp(lambda p: task.loss(p, batch, given), params)[1]
+
+    kept = jax.tree.leaves(jax.eval_shape(pullback, params, batch))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in kept)
 
 
 class Run:

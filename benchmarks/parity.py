@@ -1,9 +1,9 @@
 """Train the same nets with jax.nn's functions and with ours, for thousands of steps, several seeds.
 
 The settings take turns, a chunk of steps each, in shuffled order: losses, divergence, time a step
-and memory are of one run. With --lean also those that keep less for the backward pass. A further
-setting is a dictionary of functions by the names of jax.nn: `--also package.module:NAME` adds a
-dictionary of such settings, as further curves.
+and memory are of one run. Beside jax.nn's functions and ours are those that keep less for the
+backward pass. A further setting is a dictionary of functions by the names of jax.nn:
+`--also package.module:NAME` adds a dictionary of such settings, as further curves.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import random
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -24,28 +25,38 @@ SETTINGS = {
     "ours": _training.setting(advact_jax),
 }
 CHUNK = 20
+SHORT = ("transformer, gelu", "cnn, elu")
 
 
-def lean(keep: Any) -> dict[str, _training.Function]:
-    """Return the setting that keeps a bit or a byte beside the output."""
-    gate = advact_jax.lean("silu", keep)
-    units = {name: advact_jax.lean(name, keep) for name in ("gelu", "silu", "mish")}
-    return {**units, "swiglu": lambda gated, up: gate(gated) * up}
+def lean(keep: Any, names: Iterable[str]) -> dict[str, _training.Function]:
+    """Return the functions that keep less; of a gated unit, its gate does."""
+    made: dict[str, _training.Function] = {name: advact_jax.lean(name, keep) for name in names}
+    if "silu" in made:
+        made["swiglu"] = lambda gate, up: made["silu"](gate) * up
+    return made
 
 
 LEAN = {
-    "lean, side": lean("side"),
-    "lean, slope": {**lean("slope"), "elu": advact_jax.lean("elu", "slope")},
+    "lean, output": lean("output", ("softplus", "elu")),
+    "lean, side": lean("side", ("gelu", "silu", "mish")),
+    "lean, slope": lean("slope", ("gelu", "silu", "softplus", "mish", "elu")),
 }
 
 
-def added(paths: list[str]) -> dict[str, _training.Setting]:
-    """Return the settings that `--also` names, each completed with ours."""
+def settings_of(
+    task: _training.Task, further: dict[str, _training.Setting]
+) -> dict[str, _training.Setting]:
+    """Return the settings that make a difference to a task, each completed with ours."""
+    used = {name: own for name, own in further.items() if task.uses & own.keys()}
+    return SETTINGS | {name: {**SETTINGS["ours"], **own} for name, own in used.items()}
+
+
+def named(paths: list[str]) -> dict[str, _training.Setting]:
+    """Return the settings that `--also` names."""
     found: dict[str, _training.Setting] = {}
     for path in paths:
         module, _, name = path.partition(":")
-        for label, functions in getattr(importlib.import_module(module), name).items():
-            found[label] = {**SETTINGS["ours"], **functions}
+        found |= getattr(importlib.import_module(module), name)
     return found
 
 
@@ -82,16 +93,16 @@ def main() -> None:
     parser = _record.parser(__doc__, names="tasks; all without one")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seeds", type=int)
-    parser.add_argument("--lean", action="store_true", help="with what keeps less as well")
     parser.add_argument("--also", nargs="*", default=[], metavar="MODULE:NAME")
     options = parser.parse_args()
-    steps = options.steps or (200 if options.short else 3000)
+    steps = options.steps or (100 if options.short else 2000)
     seeds = options.seeds or (2 if options.short else 4)
-    also = [*options.also, *(["benchmarks.parity:LEAN"] if options.lean else [])]
-    settings = {**SETTINGS, **added(also)}
+    further = LEAN | named(options.also)
     record = _record.Recorder("parity", options)
-    for name in _record.chosen(list(_training.TASKS), options):
-        losses, seconds, memory = train(_training.TASKS[name](), settings, steps, seeds)
+    for name in _record.chosen(list(_training.TASKS), options, SHORT):
+        task = _training.TASKS[name]()
+        settings = settings_of(task, further)
+        losses, seconds, memory = train(task, settings, steps, seeds)
         for label in settings:
             runs = losses[label]
             tail = max(1, steps // 10)
@@ -105,8 +116,9 @@ def main() -> None:
                 finite=all(bool(np.isfinite(run).all()) for run in runs),
                 step=[min(seconds[label]), float(np.median(seconds[label]))],
                 memory=memory[label],
+                kept=_training.kept_bytes(task, settings[label]),
             )
-    record.write()
+        record.write()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 
 from benchmarks import _reading, _record
 from benchmarks._reading import figures, ratio
@@ -22,6 +23,7 @@ from benchmarks._record import Figure, select
 COLOURS = {
     "ours": "#0b6e4f", "jax.nn": "#c1440e", "torch": "#5c4b9b", "keras": "#c99700",
     "entmax": "#3366aa", "copy": "#888888",
+    "lean, output": "#3366aa", "lean, side": "#5c4b9b", "lean, slope": "#c99700",
 }  # fmt: skip
 KINDS = {"forward": "forward", "both": "with gradient"}
 
@@ -97,10 +99,15 @@ def _grid(panels: list[tuple[str, Any]], label: str, unit: str, *, log: bool = T
         ax.set_xscale("log")
         if log:
             ax.set_yscale("log")
+    _legend(drawn, axes)
+    return drawn
+
+
+def _legend(drawn: Any, axes: Any) -> None:
+    """Name what is in any of the panels once, above them."""
     named = {label: handle for ax in axes.flat for handle, label in
              zip(*ax.get_legend_handles_labels(), strict=True)}  # fmt: skip
     drawn.legend(named.values(), named, frameon=False, ncols=len(named), loc="outside upper center")
-    return drawn
 
 
 def rows(out: Path) -> Any:
@@ -158,29 +165,38 @@ def memory(out: Path) -> Any:
 
 
 def parity(out: Path) -> Any:
-    """Draw the training curves beside each other, a line for each seed."""
+    """Draw the training curves, a line for each seed, and their mean beside that of jax.nn's."""
     found = figures("parity", out)
     tasks = list(dict.fromkeys(f["task"] for f in found))
     if not tasks:
         return None
-    drawn, axes = plt.subplots(1, len(tasks), figsize=(3.4 * len(tasks), 3), squeeze=False)
-    for ax, task in zip(axes[0], tasks, strict=True):
+    drawn, axes = plt.subplots(2, len(tasks), figsize=(3.2 * len(tasks), 5), squeeze=False)
+    for (above, below), task in zip(axes.T, tasks, strict=True):
+        (base,) = select(found, task=task, setting="jax.nn")
+        steps, mean, spread = _curves(base)
+        below.fill_between(steps, -spread, spread, color="#dddddd", label="spread of the seeds")
         for i, figure in enumerate(select(found, task=task)):
             colour = COLOURS.get(figure["setting"], f"C{i}")
             for j, curve in enumerate(figure["curves"]):
-                steps = [(k + 0.5) * figure["steps"] / len(curve) for k in range(len(curve))]
-                theirs = figure["setting"] == "jax.nn"
-                ax.plot(
-                    steps, curve, color=colour, lw=0.9 if theirs else 1.8,
-                    alpha=1 if theirs else 0.5, ls=":" if theirs else "-", zorder=2 + theirs,
-                    label=figure["setting"] if j == 0 else None,
-                )  # fmt: skip
-        ax.set_title(task)
-        ax.set_xlabel("step")
-        ax.set_yscale("log")
+                above.plot(steps, curve, color=colour, lw=0.8, alpha=0.7,
+                           label=figure["setting"] if j == 0 else None)  # fmt: skip
+            if figure is not base:
+                below.plot(steps, _curves(figure)[1] - mean, color=colour, lw=1)
+        above.set_title(task)
+        above.set_yscale("log")
+        below.set_ylim(-1.2 * spread.max(), 1.2 * spread.max())
+        below.set_xlabel("step")
     axes[0][0].set_ylabel("loss")
-    axes[0][0].legend(frameon=False)
+    axes[1][0].set_ylabel("mean loss, beside jax.nn's")
+    _legend(drawn, axes)
     return drawn
+
+
+def _curves(figure: Figure) -> tuple[Any, Any, Any]:
+    """Return steps, the mean over the seeds and their spread."""
+    curves = np.array(figure["curves"])
+    steps = (np.arange(curves.shape[1]) + 0.5) * figure["steps"] / curves.shape[1]
+    return steps, curves.mean(0), curves.std(0, ddof=min(1, len(curves) - 1))
 
 
 PICTURES: dict[str, Callable[[Path], Any]] = {

@@ -3,6 +3,8 @@
 python -m benchmarks.tables machine
 python -m benchmarks.tables speed float32 large     or: bfloat16, small
 python -m benchmarks.tables memory gelu silu        blocks of these units; all without names
+python -m benchmarks.tables parity                  training; kept: its bytes and its time
+python -m benchmarks.tables loops relu              instructions of functions
 python -m benchmarks.tables lost                    the rows that are not won, and why
 python -m benchmarks.tables summary                 what holds
 """
@@ -207,20 +209,51 @@ def _share(figure: Figure, library: str) -> float | None:
 
 
 def parity(out: Path) -> str:
-    """Print what training reached, its time and its memory."""
+    """Print what training reached, and how far apart the curves are."""
     found, body = figures("parity", out), []
     for f in found:
         (base,) = select(found, task=f["task"], setting="jax.nn")
+        beside = _reading.parity(f, base)
         apart = [a - b for a, b in zip(f["final"], base["final"], strict=True)]
+        ours = f is not base
         body.append([
             f["task"], f["setting"], f"{f['steps']} x {len(f['final'])}",
-            f"{statistics.mean(f['final']):.4f}", f"{summary._spread(f['final']):.4f}",
-            f"{statistics.mean(apart):+.4f}", f["step"][1] * 1e3, f["step"][1] / base["step"][1],
-            f["memory"] / base["memory"],
+            f"{statistics.mean(f['final']):.4f}", f"{_reading.spread(f['final']):.4f}",
+            f"{statistics.mean(apart):+.4f}" if ours else None,
+            beside.last if ours else None, beside.curve if ours else None,
+            ("yes" if beside.alike else "no") if ours else None,
         ])  # fmt: skip
     heads = ["net", "functions", "steps x seeds", "last loss", "spread of seeds", "beside jax.nn",
-             "ms a step", "time / jax.nn", "memory / jax.nn"]  # fmt: skip
+             "in spreads", "curves, in spreads", "alike"]  # fmt: skip
     return markdown(heads, body)
+
+
+def kept(out: Path) -> str:
+    """Print what the training steps kept, their memory and their time."""
+    found, body = figures("parity", out), []
+    for f in found:
+        (base,) = select(found, task=f["task"], setting="jax.nn")
+        body.append([
+            f["task"], f["setting"], f["kept"] / 2**20, f["kept"] / base["kept"],
+            f["memory"] / 2**20, f["memory"] / base["memory"],
+            f["step"][0] * 1e3, f["step"][0] / base["step"][0],
+        ])  # fmt: skip
+    heads = ["net", "functions", "kept, MiB", "/ jax.nn", "compiled, MiB", "/ jax.nn",
+             "ms a step", "/ jax.nn"]  # fmt: skip
+    return markdown(heads, body)
+
+
+def loops(out: Path, *names: str) -> str:
+    """Print how many instructions a function has, and whether they are jax.nn's."""
+    body = [
+        [
+            f["function"], f["dtype"], PASSES[f["pass"]], f["instructions"]["jax.nn"],
+            f["instructions"]["ours"], "yes" if "jax.nn" in f["same"] else "no",
+        ]
+        for f in figures("loops", out)
+        if not names or f["function"] in names
+    ]  # fmt: skip
+    return markdown(["function", "type", "pass", "instructions, jax.nn", "ours", "the same"], body)
 
 
 def lost(out: Path) -> str:
@@ -261,7 +294,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "machine": machine, "speed": speed, "rows": rows, "gated": gated, "learned": learned,
     "dispatch": dispatch, "compile": compiling, "imports": imports, "memory": memory,
     "functions": functions, "fits": fits, "growth": growth, "gpu": gpu, "parity": parity,
-    "lost": lost, "summary": held,
+    "kept": kept, "loops": loops, "lost": lost, "summary": held,
 }  # fmt: skip
 
 

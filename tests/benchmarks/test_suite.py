@@ -13,7 +13,19 @@ import numpy as np
 import pytest
 from jax.experimental import io_callback
 
-from benchmarks import _nets, _peers, _reading, _record, _timing, _training, memory, summary, tables
+from benchmarks import (
+    _nets,
+    _peers,
+    _reading,
+    _record,
+    _timing,
+    _training,
+    loops,
+    memory,
+    parity,
+    summary,
+    tables,
+)
 
 
 def figure(function: str, ours: float, theirs: float, **fields: Any) -> dict[str, Any]:
@@ -190,10 +202,24 @@ def test_rows_that_are_lost_have_a_reason(tmp_path: Path) -> None:
     assert lost[:3] == ("speed/gelu/float32/large/forward", "jax.nn", 1.2) and not lost.why
     (lost,) = _reading.losses(tmp_path, {"speed/gelu/*": "the tails"})
     assert lost.why == "the tails"
+    compiled = figure("gelu", 0, 0, same=["jax.nn"])
+    recorded(tmp_path, "loops", compiled)
+    (lost,) = _reading.losses(tmp_path, {})
+    assert lost.why == _reading.SAME
+    recorded(tmp_path, "loops", compiled | {"pass": "both"})
+    (lost,) = _reading.losses(tmp_path, {})
+    assert not lost.why
+
+
+def test_instructions_of_a_function() -> None:
+    x = jnp.ones(8)
+    assert loops.instructions(jnp.negative, x) == {"negate": 1}
+    assert loops.instructions(lambda v: jnp.sin(v) * v, x) == {"sine": 1, "multiply": 1}
 
 
 def trained(setting: str, *final: float, **fields: Any) -> dict[str, Any]:
-    return {"task": "cnn", "setting": setting, "final": list(final), "finite": True,
+    return {"task": "cnn", "setting": setting, "final": list(final), "finite": True, "steps": 8,
+            "curves": [[value] * 8 for value in final], "kept": 1, "memory": 1, "step": [1.0, 1.0],
             "worst_after_warmup": [2.0, 2.0], **fields}  # fmt: skip
 
 
@@ -208,6 +234,41 @@ def test_training_curves(tmp_path: Path) -> None:
     ):
         recorded(tmp_path, "parity", base, wrong)
         assert summary.same_curves(tmp_path).holds is False
+        assert summary.same_curves_lean(tmp_path).holds is None
+        recorded(tmp_path, "parity", base, wrong | {"setting": "lean, side"})
+        assert summary.same_curves_lean(tmp_path).holds is False
+        assert "| no |" in tables.parity(tmp_path)
+
+
+def test_curves_that_part_and_meet_again(tmp_path: Path) -> None:
+    base = trained("jax.nn", 1.0, 1.2)
+    bent = [[2.0] * 6 + [1.0] * 2, [2.0] * 6 + [1.2] * 2]
+    recorded(tmp_path, "parity", base, trained("ours", 1.0, 1.2, curves=bent))
+    assert summary.same_curves(tmp_path).holds is False
+    early = [[9.0] * 2 + [1.0] * 6, [9.0] * 2 + [1.2] * 6]
+    recorded(tmp_path, "parity", base, trained("ours", 1.0, 1.2, curves=early))
+    assert summary.same_curves(tmp_path).holds
+
+
+def test_a_net_is_trained_with_the_settings_that_change_it() -> None:
+    further = {"other gelu": {"gelu": jnp.tanh}, "other softmax": {"softmax": jnp.tanh}}
+    task = _training.Task(lambda _: 0.0, lambda *_: 0.0, lambda _: 0.0, 1.0, frozenset({"gelu"}))
+    found = parity.settings_of(task, further)
+    assert list(found) == ["jax.nn", "ours", "other gelu"]
+    assert found["other gelu"]["gelu"] is jnp.tanh
+    assert found["other gelu"]["elu"] is found["ours"]["elu"]
+
+
+def test_bytes_of_a_training_step() -> None:
+    w = jnp.ones((5, 3))
+
+    def loss(params: Any, batch: Any, given: Any) -> Any:
+        return given["gelu"](batch @ params).sum()
+
+    task = _training.Task(lambda _: w, loss, lambda _: jnp.ones((2, 5)), 1.0, frozenset())
+    # The batch; and beside it what the function keeps.
+    assert _training.kept_bytes(task, {"gelu": lambda x: x}) == 4 * 10
+    assert _training.kept_bytes(task, {"gelu": jnp.exp}) == 4 * (10 + 6)
 
 
 def test_the_text_of_the_long_run() -> None:
