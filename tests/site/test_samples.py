@@ -127,7 +127,7 @@ def test_a_page_tells_what_is_declared() -> None:
     assert "jax.nn: value" not in text  # There was none to compare with.
 
 
-@pytest.mark.parametrize("name", {**ELEMENTWISE, **catalog.along_axis()})
+@pytest.mark.parametrize("name", [*ELEMENTWISE, *catalog.along_axis()])
 def test_no_text_of_a_declaration_is_read_as_markup(name: str) -> None:
     told = {"kinks": [], "thumbnail": ""}
     text = module("pages").activation_page(catalog.lookup(name), "linear", told, {})
