@@ -46,7 +46,7 @@ types: .venv/with-lint .venv/with-tests .venv/with-demo
 accuracy: .venv/with-tests
 	$(RUN) -m advact_jax accuracy $(ARGS)
 
-# The tables of README.md and of the documents, and the picture of README.md.
+# The tables of README.md and of the documents, and their pictures.
 tables: .venv/with-tests
 	$(RUN) docs/tables.py $(ARGS)
 	$(RUN) docs/picture.py

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +20,15 @@ def describe(value: Any) -> str:
     return f"{type(value).__name__} {value!r}" if len(repr(value)) < 60 else type(value).__name__
 
 
+def known(given: Iterable[str], names: Sequence[str]) -> str:
+    """Return, for a message, the names that may be meant by those that are unknown."""
+    unknown = [key for key in given if key not in names]
+    near = [n for key in unknown for n in difflib.get_close_matches(key, names, n=1)]
+    if near:
+        return f" Did you mean {' and '.join(near)}?"
+    return f" Known: {', '.join(names)}." if unknown else ""
+
+
 def is_array_like(value: Any) -> bool:
     """Tell whether JAX takes ``value`` as an array without a conversion by the user."""
     return isinstance(value, jax.Array | np.ndarray | np.generic | bool | int | float | complex)
@@ -32,18 +41,28 @@ def bind(
     try:
         return signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise TypeError(f"{name}: {error}. The signature is {name}{signature}.") from None
+        raise TypeError(f"{name}: {error}. Call it as {name}{_shown(signature)}.") from None
 
 
-def hashable(
+def _shown(signature: inspect.Signature) -> str:
+    """Return a signature without its types, which hide the names."""
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
+
+
+def entry(
     name: str,
     signature: inspect.Signature,
     static: tuple[str, ...],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> None:
-    """Raise TypeError if a static argument is an array, a list or else of a type without a hash."""
+    """Raise TypeError for what JAX takes neither as static, for want of a hash, nor as an array."""
     for key, value in bind(name, signature, args, kwargs).arguments.items():
+        if key not in static and _is_text(value):
+            raise TypeError(
+                f"{name}: expected {key} to be an array or a number, got {describe(value)}."
+            )
         try:
             hash(value if key in static else None)
         except TypeError:
@@ -51,6 +70,12 @@ def hashable(
                 f"{name}: expected {key} to be a plain Python value that is known before the "
                 f"function is traced, such as an int or a tuple, got {describe(value)}."
             ) from None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | bytes) or (
+        isinstance(value, np.ndarray) and value.dtype.kind in "OSU"
+    )
 
 
 def real(name: str, key: str, value: Any) -> jax.Array:

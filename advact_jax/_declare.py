@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 def activation(
-    *,
+    *misplaced: Any,
     parameters: Mapping[str, Parameter] | None = None,
     flags: Mapping[str, tuple[Any, ...]] | None = None,
     dx: Formula | None = None,
@@ -55,6 +55,7 @@ def activation(
     derivative that is not declared is derived by JAX from the formula.
 
     Args:
+      *misplaced: nothing; every argument is given by name.
       parameters: a `Parameter` for each argument after ``x`` that may be an array.
       flags: the values of each argument that is a static switch.
       dx: first derivative by ``x``, as a function of ``x`` and the parameters.
@@ -90,7 +91,8 @@ def activation(
       A decorator that returns the public function. Its declaration is its attribute ``spec``.
 
     Raises:
-      TypeError: if a parameter or flag is not an argument of the function.
+      TypeError: if a parameter or flag is not an argument of the function, or the decorator stands
+        without its parentheses.
 
     Example:
       >>> import jax, jax.numpy as jnp, advact_jax
@@ -100,6 +102,11 @@ def activation(
       >>> jax.grad(squared_relu)(3.0)
       Array(6., dtype=float32, weak_type=True)
     """
+    if misplaced:
+        raise TypeError(
+            "activation: expected arguments by name, and the function after them, got "
+            f"{_checks.describe(misplaced[0])}. Write @advact_jax.activation(), with parentheses."
+        )
 
     def declare(formula: Callable[P, R]) -> Callable[P, R]:
         spec = Spec(
@@ -318,8 +325,8 @@ def public(
                     )
             try:
                 return compiled(*args, **kwargs)
-            except ValueError:
-                _checks.hashable(spec.name, spec.signature, static, args, kwargs)
+            except (TypeError, ValueError):
+                _checks.entry(spec.name, spec.signature, static, args, kwargs)
                 raise
 
         function._cache_size = compiled._cache_size

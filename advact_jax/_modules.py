@@ -6,6 +6,7 @@ initial values, the penalties, and the checks of the arguments.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -104,6 +105,24 @@ def field_names(function: Callable[..., Any], kind: type) -> tuple[str, ...]:
     endings = ("_init", "_regularizer", "_constraint")
     possible = [key + end for key in declaration(function).parameters for end in endings]
     return tuple(name for name in possible if name in dir(kind))
+
+
+def check_fields(kind: type, arguments: Sequence[Any], fields: Mapping[str, Any]) -> None:
+    """Raise TypeError for arguments that the constructor of a linen layer does not take."""
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    by_position = [name for name, field in known.items() if not field.kw_only]
+    if len(arguments) > len(by_position):
+        came = _checks.describe(arguments[len(by_position)])
+        raise TypeError(
+            f"{kind.__name__}: expected arguments by name, got {came}. "
+            "In linen the sizes follow from the input."
+        )
+    if unknown := [key for key in fields if key not in known]:
+        names = [name for name in known if name not in ("parent", "name")]
+        raise TypeError(
+            f"{kind.__name__}: got an unexpected argument {unknown[0]!r}."
+            f"{_checks.known(unknown, names)}"
+        )
 
 
 def _penalties(label: str, given: Mapping[str, Any]) -> dict[str, Regularizer]:

@@ -101,9 +101,10 @@ class Sharing:
         _, axes = self._chosen()
         if len(sizes) != len(axes):
             expected = "None" if self.axis is None else f"{len(axes)} size(s)"
+            hint = f" For 16 channels write {self.layer}(16)." if len(axes) == 1 else ""
             raise ValueError(
                 f"{self.layer}: expected features to be {expected} for axis={self.axis!r}, "
-                f"got features={features!r}."
+                f"got features={features!r}.{hint}"
             )
         return sizes
 

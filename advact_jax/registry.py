@@ -190,8 +190,7 @@ def _resolve(label: str, given: Any, dialect: str | None) -> tuple[Callable[...,
             given = given[:-1]
         if given in known:
             return known[given]
-        near = difflib.get_close_matches(given, known, n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = _hint(given, known, dialect)
         where = "" if dialect is None else f" in {dialect}"
         raise ValueError(
             f"{label}: expected the name of an activation{where}, got {given!r}.{hint}"
@@ -202,6 +201,18 @@ def _resolve(label: str, given: Any, dialect: str | None) -> tuple[Callable[...,
         f"{label}: expected a name or a function, got {_checks.describe(given)}."
         + (" Make an instance of the class." if inspect.isclass(given) else "")
     )
+
+
+def _hint(given: str, known: Mapping[str, Any], dialect: str | None) -> str:
+    """Return which name may be meant: one of these, or the same in another dialect."""
+    if given in _own():
+        return " It is a name of advact_jax itself, without a dialect."
+    elsewhere = [d for d in DIALECTS if d != dialect and given in _in_dialect(d)]
+    if elsewhere:
+        return f" It is a name in the dialect {' or '.join(elsewhere)}."
+    plain = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(given.lower(), plain, n=3)
+    return f" Did you mean {' or '.join(plain[name] for name in near)}?" if near else ""
 
 
 def resolve(
@@ -220,9 +231,12 @@ def elementwise(
     function, fixed = resolve(label, activation)
     spec = getattr(function, "spec", None)
     if not isinstance(spec, Spec):
+        what = _checks.describe(activation)
+        if isinstance(spec, RowSpec):
+            what = f"{spec.name}, which works along an axis"
         raise TypeError(
             f"{label}: expected an elementwise activation, declared with advact_jax.activation, "
-            f"got {_checks.describe(activation)}."
+            f"got {what}."
         )
     return function, spec, fixed
 

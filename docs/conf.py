@@ -65,6 +65,8 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_title = "advact_jax"
+# Furo's own underlines what is imported, as if it were a link.
+pygments_dark_style = "github-dark"
 html_show_sphinx = False
 # From a folder, where pages cannot be fetched, the search has all it needs but the excerpts.
 html_show_search_summary = False

@@ -1,6 +1,8 @@
-"""Draw the picture of README.md, docs/errors.svg: `make tables`.
+"""Draw the pictures of README.md and of the diagnostics guide: `make tables`.
 
-It shows the error of the first derivative in bfloat16, ours and jax.nn's, at every input.
+docs/errors.svg: the error of the first derivative in bfloat16, ours and jax.nn's, at every input.
+docs/depth.svg: what travels through deep nets with three choices of activation and weights.
+docs/layers.svg: a deep net over its training, with initial weights that are too small for it.
 """
 
 from __future__ import annotations
@@ -10,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+from flax import linen as nn
 
 import advact_jax
-from advact_jax import accuracy
+from advact_jax import accuracy, diagnostics, plots
 from advact_jax.plots import _style
 
+HERE = Path(__file__).parent
 FUNCTIONS = ("gelu", "silu", "sigmoid", "squareplus")
 TICKS = (-1e30, -1e6, -10, 0, 10, 1e6, 1e30)
 TOP = 1e4  # What is larger, or not finite, is drawn here.
@@ -38,8 +44,48 @@ def worst(function: Callable[[Any], Any], judge: Any, x: np.ndarray, at: np.ndar
     return errors
 
 
+class Deep(nn.Module):
+    """Ten layers of relu, from LeCun's weights, which are He's over the square root of 2."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for _ in range(10):
+            x = advact_jax.relu(nn.Dense(32)(x))
+        return nn.Dense(1)(x)
+
+
+def trained() -> diagnostics.History:
+    """Return what was measured while the deep net learned a sine."""
+    x = jnp.linspace(-3, 3, 128)[:, None]
+    model, optimizer = Deep(), optax.adam(1e-3)
+    params = model.init(jax.random.key(0), x)
+    state, history = optimizer.init(params), diagnostics.History()
+    loss = lambda params: jnp.mean((model.apply(params, x) - jnp.sin(x)) ** 2)  # noqa: E731
+
+    @jax.jit
+    def step(params: Any, state: Any) -> Any:
+        (_, gradient), seen = diagnostics.value_and_grad(loss)(params)
+        updates, state = optimizer.update(gradient, state)
+        return optax.apply_updates(params, updates), state, seen
+
+    for count in range(201):
+        params, state, seen = step(params, state)
+        if count % 10 == 0:
+            history.add(count, seen)
+    return history
+
+
 def main() -> None:
-    """Draw it."""
+    """Draw them."""
+    errors_in_bfloat16()
+    _style.save(plots.layers_by_steps(trained()), HERE / "layers.svg")
+    choices = (("relu", "he_normal"), ("relu", "lecun_normal"), ("tanh", "lecun_normal"))
+    reports = [diagnostics.depth_report(*each, depth=30, width=128, seeds=4) for each in choices]
+    _style.save(plots.depth(*reports), HERE / "depth.svg")
+
+
+def errors_in_bfloat16() -> None:
+    """Draw the errors of README.md."""
     x = accuracy.every_input("bfloat16")
     x = x[np.isfinite(x)]
     at = np.round(place(x) * PARTS).astype(int)
@@ -67,7 +113,7 @@ def main() -> None:
             panel.tick_params("x", labelrotation=60)
         panels[0].set_ylabel("error, ulp")
         _style.legend_below(figure, panels[0])
-        _style.save(figure, Path(__file__).parent / "errors.svg")
+        _style.save(figure, HERE / "errors.svg")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -93,7 +94,10 @@ def made(words: Words, dialect: str | None) -> str | Callable[..., Any]:
 
 
 def picture_path(path: str) -> str:
-    """Return the path of a picture, or raise an error if no picture has such an ending."""
+    """Return the path of a picture, or raise an error for its ending or its folder."""
     if not path.lower().endswith(SUFFIXES):
         raise click.UsageError(f"Expected a file that ends in {' or '.join(SUFFIXES)}, got {path}.")
+    folder = pathlib.Path(path).absolute().parent
+    if not folder.is_dir():
+        raise click.UsageError(f"Expected a folder that exists, got {folder}, for {path}.")
     return path

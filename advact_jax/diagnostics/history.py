@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,9 +71,10 @@ class History:
             raise ValueError(
                 f"History.add: expected a step after {self.steps[-1]}, the last one, got {step}."
             )
-        values = {name: measuring.values(m) for name, m in observation.layers.items()}
+        # Of a plain dictionary JAX would sort the keys, relu_10 before relu_2.
+        values = OrderedDict((k, measuring.values(m)) for k, m in observation.layers.items())
         self.steps.append(int(step))
-        self._observations.append((values, dict(observation.gradients)))
+        self._observations.append((values, OrderedDict(observation.gradients)))
         # A copy, since a training step may give the memory of its parameters to the next.
         self._parameters.append(jax.tree.map(lambda leaf: leaf + 0, parameters))
 

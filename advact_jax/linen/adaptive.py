@@ -18,7 +18,7 @@ from advact_jax.functions.complex_valued import modrelu
 from advact_jax.functions.normalizing import poly_norm
 from advact_jax.functions.randomized import rrelu
 from advact_jax.functions.unnormalized import derf, dyt
-from advact_jax.linen.core import _label
+from advact_jax.linen.core import _label, stream
 from advact_jax.linen.learned import _Learned
 
 
@@ -88,7 +88,7 @@ class RReLU(_core.Layer, nn.Module):
         mask = _masks.checked(_label(self), mask, x.shape)
         key = None
         if not nn.merge_param("deterministic", self.deterministic, deterministic):
-            key = self.make_rng(self.rng_collection) if rng is None else rng
+            key = stream(self, self.rng_collection) if rng is None else rng
         return _masks.beside(rrelu(x, key, self.lower, self.upper), mask)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import errors
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
@@ -24,6 +25,18 @@ from advact_jax.regularizers import L1L2
 def _label(module: nn.Module) -> str:
     kind = type(module).__name__
     return f"{kind} {module.name!r}" if module.name else kind
+
+
+def stream(module: nn.Module, collection: str) -> Array:
+    """Return a key of a random stream, or raise an error that tells how to pass one."""
+    try:
+        return module.make_rng(collection)
+    except errors.InvalidRngError as error:
+        error.args = (
+            f"{_label(module)}: expected a key for the random stream {collection!r}, got none. "
+            f"Pass rngs={{{collection!r}: key}} to apply, or deterministic=True for no noise.",
+        )
+        raise
 
 
 def _rule(activation: Any) -> Callable[..., Any] | None:
@@ -279,7 +292,7 @@ class _Noise(_core.Layer, nn.Module):
             return _masks.beside(x, mask)
         if self.rate == 1:
             return _masks.beside(jnp.zeros_like(x), mask)
-        key = self.make_rng(self.rng_collection) if rng is None else rng
+        key = stream(self, self.rng_collection) if rng is None else rng
         keep = _core.kept(key, self.rate, x.shape, noise)
         return _masks.beside(self._drop(x, keep), mask)
 

@@ -37,6 +37,11 @@ class _Learned(nn.Module, kw_only=True):
     # Parameters of which there is one for the layer, whatever the axes.
     _single: ClassVar[tuple[str, ...]] = ()
 
+    def __new__(cls, *arguments: Any, **fields: Any) -> _Learned:
+        """Tell what to write in place of arguments that the constructor does not take."""
+        _modules.check_fields(cls, arguments, fields)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         self.axis = _sharing.as_axes(self.axis)
         self.shared_axes = _sharing.as_axes(self.shared_axes)

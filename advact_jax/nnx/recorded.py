@@ -7,8 +7,11 @@ import inspect
 import json
 from typing import Any, TypeVar
 
-from advact_jax import _configs
+import jax
 
+from advact_jax import _checks, _configs
+
+RNGS = " Pass rngs=flax.nnx.Rngs(0), with the seed."
 T = TypeVar("T", bound=type[Any])
 
 
@@ -22,9 +25,10 @@ def recorded(kind: T) -> T:
 
     @functools.wraps(make)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        if type(self) is kind:
+            _, *given = _bound(kind.__name__, signature, (self, *args), kwargs).items()
         make(self, *args, **kwargs)
         if type(self) is kind:
-            _, *given = signature.bind(self, *args, **kwargs).arguments.items()
             arguments = {key: value for key, value in given if key != "rngs"}
             try:
                 config = _configs.layer(kind.__name__, arguments, config_of)
@@ -34,6 +38,22 @@ def recorded(kind: T) -> T:
 
     setattr(kind, "__init__", __init__)  # noqa: B010
     return kind
+
+
+def _bound(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments by name, or raise TypeError with what may be meant."""
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        known = [*signature.parameters][1:]
+        hint = RNGS if "'rngs'" in str(error) else _checks.known(kwargs, known)
+        raise TypeError(f"{name}: {error}.{hint}") from None
+    if isinstance(given.get("rngs"), int | jax.Array):
+        came = _checks.describe(given["rngs"])
+        raise TypeError(f"{name}: expected rngs to be random streams, got {came}.{RNGS}")
+    return given
 
 
 def config_of(layer: Any) -> dict[str, Any] | None:

@@ -92,6 +92,7 @@ def curves(
             if all(np.ptp(samples.curves[order]) == 0 for samples in every):
                 middle = every[0].curves[order][0]
                 panel.set_ylim(middle - 1, middle + 1)
+            _leave_poles_out(panel, every, order)
             panel.set_title(TITLES[order])
             panel.set_xlabel("x")
         heading = ": ".join([*filter(None, [title]), *([notes.pop()] if len(notes) == 1 else [])])
@@ -137,6 +138,16 @@ def compare(
             panel.set_xlabel("x")
         _table_under(made, [samples.label for samples in every], rows)
     return made
+
+
+def _leave_poles_out(panel: Axes, every: Sequence[Samples], order: int) -> None:
+    """Show the middle of the values where a few near a pole would make all else a flat line."""
+    y = np.concatenate([samples.curves[order] for samples in every])
+    y = y[np.isfinite(y)]
+    low, high = np.percentile(y, (3, 97))
+    if np.ptp(y) > 1e5 * (high - low) > 0:
+        margin = 0.2 * (high - low)
+        panel.set_ylim(low - margin, high + margin)
 
 
 def _draw(panel: Axes, samples: Samples, order: int, look: dict[str, Any]) -> None:

@@ -205,6 +205,8 @@ def depth(*reports: DepthReport) -> Figure:
         "gradient": "squared gradient norm, last = 1",
     }
     with _style.style():
+        from matplotlib import ticker
+
         figure, axes = _style.figure(3, panel=(3.2, 2.9), extra_height=0.35)
         for axis, (key, title) in zip(axes[0], titles.items(), strict=True):
             for i, report in enumerate(reports):
@@ -212,6 +214,7 @@ def depth(*reports: DepthReport) -> Figure:
             if key != "correlation":
                 _logarithmic(axis)
             axis.set(title=title, xlabel="layer")
+            axis.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
         axes[0, 1].set_ylim(min(0.0, *(r.theory["correlation"].min() for r in reports)), 1.02)
         _style.legend_below(figure, axes[0, 0])
     return figure

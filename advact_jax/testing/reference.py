@@ -12,6 +12,18 @@ from advact_jax import accuracy
 from advact_jax.testing.cases import Case
 
 
+def mpmath() -> Any:
+    """Return mpmath, or raise ImportError that tells how to install it."""
+    try:
+        import mpmath
+    except ImportError:
+        raise ImportError(
+            "advact_jax.testing: expected mpmath, which is not installed and judges what a "
+            'declaration with a reference is. Run: pip install "mpmath>=1.3"'
+        ) from None
+    return mpmath
+
+
 def meant(value: Any) -> Fraction | Any:
     """Return the short fraction that a default such as 1/6 or 0.01 stands for."""
     if not isinstance(value, float) or not math.isfinite(value):
@@ -39,8 +51,7 @@ def reference_derivative(case: Case, x: float, order: int, by: str | None = None
 
     At a kink the derivative is one-sided, from the side of the piece that owns the point.
     """
-    import mpmath as mp
-
+    mp = mpmath()
     formula: Any = case.spec.reference
     defaults = {key: meant(v) for key, v in case.spec.defaults.items() if key not in case.given}
     arguments = {**case.arguments, **defaults}
@@ -84,8 +95,7 @@ def check_reference(case: Case) -> None:
 def _check_against_reference(
     case: Case, x: np.ndarray, result: np.ndarray, order: int, by: str | None
 ) -> None:
-    import mpmath as mp
-
+    mp = mpmath()
     tiny = float(np.finfo(np.float64).tiny)
     truths = []
     for v in x:

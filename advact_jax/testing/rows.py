@@ -12,6 +12,7 @@ import numpy as np
 
 from advact_jax import accuracy
 from advact_jax.testing.cases import PLATFORMS, RowCase
+from advact_jax.testing.reference import mpmath
 
 
 def check_row_accuracy(case: RowCase, dtype: Any) -> None:
@@ -39,7 +40,7 @@ def check_row_accuracy(case: RowCase, dtype: Any) -> None:
 
 def check_row_reference(case: RowCase) -> None:
     """Check the float64 path, and its derivative along a direction, against the reference."""
-    import mpmath as mp
+    mp = mpmath()
 
     if case.spec.reference is None:
         return
@@ -67,7 +68,7 @@ def _value_size(case: RowCase, row: Any, truth: list[Any]) -> float:
 
 def _moved_reference(case: RowCase, row: Any, along: Any, t: Any) -> list[Any]:
     """Return the reference at row + t · along, as a list."""
-    import mpmath as mp
+    mp = mpmath()
 
     at = [mp.mpf(float(a)) + t * float(b) for a, b in zip(row, along, strict=True)]
     result = case.reference(mp, at)

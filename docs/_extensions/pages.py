@@ -67,7 +67,9 @@ def summary(function: Any) -> str:
 
 def sources(paper: str) -> str:
     """Return the sources with links to arXiv, in a list."""
-    linked = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", paper)
+    linked = re.sub(
+        r"arXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", plain(paper)
+    )
     return "\n".join(f"* {source.strip()}" for source in linked.split("; ")) + "\n"
 
 
@@ -271,7 +273,9 @@ def gallery(told: Mapping[str, Mapping[str, Any]]) -> str:
 def cards(told: Mapping[str, Mapping[str, Any]], names: Iterable[str], folder: str = "") -> str:
     """Return thumbnails that lead to the pages of activations, as HTML."""
     inside = "\n".join(
-        f'<a href="{folder}{name}.html">{told[name]["thumbnail"]}<span>{name}</span></a>'
+        f'<a href="{folder}{name}.html">{told[name]["thumbnail"]}'
+        # A long name is broken at its words.
+        f"<span>{name.replace('_', '_<wbr>')}</span></a>"
         for name in names
     )
     return f'<div class="gallery">{inside}</div>'

@@ -173,8 +173,9 @@ def _stride(base: np.ndarray, y: np.ndarray, kinks: list[list[float]]) -> int:
         share = (at % stride) / stride
         left = at - at % stride
         right = np.minimum(left + stride, base.size - 1)
-        line = y[..., left] * (1 - share) + y[..., right] * share
-        off = np.abs(line - y) > tolerance
+        with np.errstate(invalid="ignore"):  # Where a function is infinite, it is off no line.
+            line = y[..., left] * (1 - share) + y[..., right] * share
+            off = np.abs(line - y) > tolerance
         off &= np.abs(y) < 8
         for row, of in zip(off, kinks, strict=True):
             for kink in of:

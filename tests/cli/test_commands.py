@@ -84,7 +84,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "choice": ("names --dialect theano", "'theano' is not one of"),
     "along an axis": ("compare relu softmax", "expected an elementwise activation"),
     "ending": ("plot relu -o relu.bmp", r"Expected a file that ends in \.png or \.svg or \.pdf"),
-    "folder": ("plot relu -o missing/relu.png", "No such file or directory"),
+    "folder": ("plot relu -o missing/relu.png", "Expected a folder that exists, got .*missing"),
     "values": ("plot elu --values 1,2", "Expected --parameter beside --values"),
     "family of two": ("plot elu relu --parameter alpha", "Expected one name beside --parameter"),
     "no such family": ("plot elu --parameter beta", r"expected parameters of elu \(alpha\)"),

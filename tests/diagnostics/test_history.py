@@ -39,6 +39,18 @@ def run() -> diagnostics.History:
     return history()
 
 
+def test_layers_stand_in_the_order_of_the_pass() -> None:
+    def deep(x: Any) -> Any:
+        x = advact_jax.tanh(x)
+        for _ in range(10):
+            x = advact_jax.relu(x)
+        return jnp.sum(x)
+
+    made = diagnostics.History()
+    made.add(0, jax.jit(diagnostics.value_and_grad(deep))(X)[1])
+    assert made.layers == ("tanh", "relu", *(f"relu_{i}" for i in range(2, 11)))
+
+
 def test_arrays_are_layers_by_steps(run: diagnostics.History) -> None:
     assert run.layers == ("relu", "tanh") and run.steps == [0, 10, 20]
     found = run.array("mean")

@@ -56,6 +56,11 @@ def test_a_jump_has_both_its_ends_and_its_value() -> None:
     assert _samples.samples("elu").jumps(1) == []  # continuous, though it has a kink
 
 
+def test_a_pole_does_not_flatten_the_rest() -> None:
+    value, slope, curvature = (panel.get_ylim() for panel in plots.curves("log1mexp").axes)
+    assert value[0] < -15 and slope[0] > -20 and slope[1] < 20 and curvature[0] > -1000
+
+
 def test_the_range_holds_all_kinks_and_few_swings() -> None:
     assert _samples.samples("relu6", derivatives=0).x[[0, -1]].tolist() == [-4, 8]
     assert _samples.samples("sine", derivatives=0).x[-1] < 1

@@ -20,7 +20,7 @@ from tests.site.tools import ROOT
 
 HTML = ROOT / "docs" / "_build" / "html"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-WIDTHS = (360, 768, 1280)
+WIDTHS = (360, 800, 1280)
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="needs advact-jax[browser]")
@@ -85,7 +85,8 @@ def wanted(function: Callable[[Any], Any], x: float) -> list[float]:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
     "name", ["index.html", "quickstart.html", "activations/index.html", "activations/gelu.html",
-             "accuracy.html", "api/linen.html", "explorer.html"],
+             "accuracy.html", "benchmarks.html", "diagnostics.html", "selection.html",
+             "api/linen.html", "explorer.html"],
 )  # fmt: skip
 def test_pages_load_and_fit(show: Open, name: str, width: int) -> None:
     page = show(name, width)

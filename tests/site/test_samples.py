@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,15 @@ def test_a_page_tells_what_is_declared() -> None:
     ):  # fmt: skip
         assert part in text, part
     assert "jax.nn: value" not in text  # There was none to compare with.
+
+
+@pytest.mark.parametrize("name", [*ELEMENTWISE, *catalog.along_axis()])
+def test_no_text_of_a_declaration_is_read_as_markup(name: str) -> None:
+    told = {"kinks": [], "thumbnail": ""}
+    text = module("pages").activation_page(catalog.lookup(name), "linear", told, {})
+    text = re.sub(r"``.*?``|:\w+:`.*?`|`[^`]*`(?:__?)?|\*\*\w+\*\*|\\.", "", text, flags=re.DOTALL)
+    lines = [line for line in text.splitlines() if not line.startswith("   ")]
+    assert not re.search(r"\|\w[^|]*\||(?<!\S)\*\w|`|\w_(?!\w)", "\n".join(lines)), text
 
 
 def test_what_a_built_page_must_not_hold(tmp_path: Path) -> None:
