@@ -17,6 +17,7 @@ DEPTHS = (1, 3, 12, 48, 96)
 CHANNELS = (1, 10, 100, 1000, 10_000, 100_000)
 FUNCTIONS = ("gelu", "relu", "silu", "softplus", "mish")
 ELEMENTS = 10**7
+TURNS = 3
 
 
 def _by_size(record: _record.Recorder, names: list[str], sizes: tuple[int, ...], few: bool) -> None:
@@ -25,9 +26,9 @@ def _by_size(record: _record.Recorder, names: list[str], sizes: tuple[int, ...],
     for name in names:
         functions = {key: f for key, f in known[name].items() if key in ("ours", "jax.nn", "torch")}
         for size in sizes:
-            # So many that one call takes some milliseconds.
-            times = max(1, min(1000, (1 << 23) // size))
-            rounds = 3 if few or size >= 10**8 else _timing.ROUNDS
+            # So many that one call takes some milliseconds, and fresh memory does not count.
+            times = max(2 if size >= 10**8 else 4, min(1000, (1 << 23) // size))
+            rounds = 3 if few or size >= 10**7 else _timing.ROUNDS
             x = jnp.asarray(3 * normal[:size])
             for kind, timed in speed.figures(functions, x, times, rounds).items():
                 record.add(
@@ -90,8 +91,8 @@ def _by_channels(record: _record.Recorder, channels: tuple[int, ...], rounds: in
             for key, function in learned.libraries("prelu", count).items()
             if key in ("ours", "jax.nn", "torch")
         }
-        calls = _peers.gradient_calls(functions, 1, x, alpha)
-        timed = _timing.interleaved(calls, rounds)
+        calls = _peers.gradient_calls(functions, TURNS, x, alpha)
+        timed = _timing.interleaved(calls, rounds, repeats=TURNS)
         record.add(
             what="channels", function="prelu", channels=count, elements=x.size, seconds=timed
         )
@@ -110,7 +111,7 @@ def main() -> None:
     else:
         _by_size(record, names, SIZES, few=False)
         _by_depth(record, ["gelu"], DEPTHS, 4)
-        _by_channels(record, CHANNELS, _timing.ROUNDS)
+        _by_channels(record, CHANNELS, 6)
     record.write()
 
 

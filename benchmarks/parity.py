@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -44,11 +44,11 @@ LEAN = {
 
 
 def settings_of(
-    task: _training.Task, further: dict[str, _training.Setting]
+    task: _training.Task, further: Mapping[str, _training.Setting]
 ) -> dict[str, _training.Setting]:
     """Return the settings that make a difference to a task, each completed with ours."""
     used = {name: own for name, own in further.items() if task.uses & own.keys()}
-    return SETTINGS | {name: {**SETTINGS["ours"], **own} for name, own in used.items()}
+    return {**SETTINGS, **{name: {**SETTINGS["ours"], **own} for name, own in used.items()}}
 
 
 def named(paths: list[str]) -> dict[str, _training.Setting]:

@@ -12,7 +12,8 @@ from benchmarks import _peers, _record, _timing
 
 LENGTHS = (16, 128, 1024, 8192, 131072)
 ELEMENTS = 1 << 22
-TIMES = 12  # What the first turns cost besides, fresh memory, then hardly counts.
+TIMES = 8  # What the first turn costs besides, fresh memory, then hardly counts.
+ROUNDS = 4
 # The package entmax sorts or bisects rows, and takes a second for what takes others milliseconds.
 SLOW = ("sparsemax", "entmax15", "entmax")
 
@@ -22,12 +23,12 @@ def main() -> None:
     parser = _record.parser(__doc__, names="functions; all without one")
     options = parser.parse_args()
     known = _peers.rows()
-    rounds = options.rounds or (4 if options.short else _timing.ROUNDS)
+    rounds = options.rounds or ROUNDS
     lengths = LENGTHS[1:4:2] if options.short else LENGTHS
     record = _record.Recorder("rows", options)
     for name in _record.chosen(list(known), options, ("softmax", "logsumexp", "sparsemax")):
         functions = known[name]
-        elements = ELEMENTS >> (2 if name in SLOW else 0) >> (3 if options.short else 0)
+        elements = ELEMENTS >> (5 if name in SLOW else 3 if options.short else 0)
         normal = np.random.default_rng(0).normal(size=elements)
         _peers.agree(functions, jnp.asarray(normal[:64].reshape(4, 16), jnp.float32))
         for dtype in ("float32",) if options.short else ("float32", "bfloat16"):
