@@ -29,7 +29,7 @@ hypothesis.settings.register_profile("default", deadline=None, max_examples=40, 
 hypothesis.settings.load_profile("default")
 
 # What is changed is tested by this many tests beside the day's sample. They take a minute or two
-# on two cores; `make exhaustive ARGS="--family gates"` runs all those of a file.
+# on two cores; `make exhaustive ARGS=--changed` runs all of it, ARGS="--family gates" those of a file.
 MOST = 60
 
 
@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--family", action="append", help="only the tests of advact_jax/functions/FAMILY.py"
     )
+    group.addoption("--changed", action="store_true", help="only the tests of what was changed")
     group.addoption("--day", help="the day whose sample is run: 2026-01-31 (today)")
 
 
@@ -61,6 +62,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the sampled tests whose day it is not, and those of other families."""
     families = {f"advact_jax.functions.{name}" for name in config.getoption("--family") or ()}
+    if config.getoption("--changed"):
+        families |= {"", *_changed_modules()}  # None may be.
     if families:
         _keep(config, items, [item for item in items if _subjects(item) & families])
     one_in = _one_in(config)
