@@ -184,7 +184,7 @@ def agree(functions: Mapping[str, Function], *arrays: Any, tolerance: float = 2e
 
 
 def forward_calls(
-    functions: Mapping[str, Function], times: int, *arrays: Any, apart: bool = False
+    functions: Mapping[str, Function], times: int, *arrays: Any
 ) -> dict[str, Callable[[], Any]]:
     """Return a call by library that computes the function several times."""
     calls = {}
@@ -193,12 +193,12 @@ def forward_calls(
             tensors = map(_timing.to_torch, arrays)
             calls[label] = _timing.looped_torch(function, times, *tensors)
         else:
-            calls[label] = _timing.looped(function, times, *arrays, apart=apart)
+            calls[label] = _timing.looped(function, times, *arrays)
     return calls
 
 
 def gradient_calls(
-    functions: Mapping[str, Function], times: int, x: Any, *others: Any, apart: bool = False
+    functions: Mapping[str, Function], times: int, x: Any, *others: Any
 ) -> dict[str, Callable[[], Any]]:
     """Return a call by library that computes value and gradients several times."""
     y = jax.eval_shape(functions["ours"], x, *others)
@@ -210,5 +210,5 @@ def gradient_calls(
             calls[label] = _timing.looped_torch_gradient(function, times, *tensors)
         else:
             both = _timing.with_gradient(function)
-            calls[label] = _timing.looped(both, times, x, g, *others, apart=apart)
+            calls[label] = _timing.looped(both, times, x, g, *others)
     return calls

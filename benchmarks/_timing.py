@@ -70,28 +70,37 @@ def with_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     return both
 
 
-def looped(function: Callable[..., Any], times: int, *arguments: Any, apart: bool = False) -> Call:
+def looped(function: Callable[..., Any], times: int, *arguments: Any) -> Call:
     """Return a call that applies a function several times, in a compiled loop.
 
-    The arguments have a zero added that comes from the output before: XLA then computes each one,
-    moves no part of it out of the loop, and fuses the sums with the function, unless these are to
-    be computed apart: a function that reads its argument twice would otherwise have it in float32,
-    which that of 16 bits is not.
+    The arguments are chosen, over zeros, by a bool that comes from the output before: XLA then
+    computes each turn, moves no part of it out of the loop, and fuses the choice with the function.
+    The memory of the output is that of the call before.
     """
+    dtypes = [v.dtype for v in arguments]
 
-    @jax.jit
-    def run(zero: Any, x: Any, *others: Any) -> Any:
+    @functools.partial(jax.jit, donate_argnums=0)
+    def run(start: Any, zero: Any, *held: Any) -> Any:
         def again(_: Any, carry: Any) -> Any:
-            given = [v + carry[0].astype(v.dtype) for v in (x, *others)]
-            y = function(*(jax.lax.optimization_barrier(given) if apart else given))
-            return zero * jnp.ravel(jax.tree.leaves(y)[0])[0].astype(x.dtype), y
+            chosen = (jnp.where(carry[0] == 0, v, jnp.zeros_like(v)) for v in held)
+            given = map(jax.lax.bitcast_convert_type, chosen, dtypes)
+            y = function(*given)
+            return zero * jnp.ravel(jax.tree.leaves(y)[0])[0].astype(zero.dtype), y
 
-        shapes = jax.eval_shape(function, x, *others)
-        start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return jax.lax.fori_loop(0, times, again, (zero, start))[1]
 
-    x, *others = arguments
-    return functools.partial(run, jnp.zeros((), x.dtype), x, *others)
+    # XLA would turn floats of 16 bits into float32 before the loop: it gets them as integers.
+    held = [
+        v if v.dtype.itemsize > 2 else jax.lax.bitcast_convert_type(v, jnp.int16) for v in arguments
+    ]
+    shapes = jax.eval_shape(function, *arguments)
+    last = [jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)]
+
+    def call() -> Any:
+        last[0] = run(last[0], jnp.float32(0), *held)
+        return last[0]
+
+    return call
 
 
 def eager(function: Callable[..., Any], times: int, *arguments: Any) -> Call:

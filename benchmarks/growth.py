@@ -26,7 +26,7 @@ def _by_size(record: _record.Recorder, names: list[str], sizes: tuple[int, ...],
     for name in names:
         functions = {key: f for key, f in known[name].items() if key in ("ours", "jax.nn", "torch")}
         for size in sizes:
-            # So many that one call takes some milliseconds, and fresh memory does not count.
+            # So many that one call takes some milliseconds.
             times = max(2 if size >= 10**8 else 4, min(1000, (1 << 23) // size))
             rounds = 3 if few or size >= 10**7 else _timing.ROUNDS
             x = jnp.asarray(3 * normal[:size])

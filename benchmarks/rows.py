@@ -12,7 +12,7 @@ from benchmarks import _peers, _record, _timing
 
 LENGTHS = (16, 128, 1024, 8192, 131072)
 ELEMENTS = 1 << 22
-TIMES = 8  # What the first turn costs besides, fresh memory, then hardly counts.
+TIMES = 8
 ROUNDS = 4
 # The package entmax sorts or bisects rows, and takes a second for what takes others milliseconds.
 SLOW = ("sparsemax", "entmax15", "entmax")
@@ -34,10 +34,9 @@ def main() -> None:
         for dtype in ("float32",) if options.short else ("float32", "bfloat16"):
             for length in lengths:
                 x = jnp.asarray(2 * normal.reshape(-1, length), dtype)
-                apart = dtype == "bfloat16"
-                forward = _peers.forward_calls(functions, TIMES, x, apart=apart)
+                forward = _peers.forward_calls(functions, TIMES, x)
                 forward["copy"] = _timing.looped(lambda v: v + 1, TIMES, x)
-                both = _peers.gradient_calls(functions, TIMES, x, apart=apart)
+                both = _peers.gradient_calls(functions, TIMES, x)
                 both["copy"] = _timing.looped(
                     lambda v, g: (v + 1, v * g), TIMES, x, jnp.ones_like(x)
                 )

@@ -14,8 +14,7 @@ import numpy as np
 from benchmarks import _peers, _record, _timing
 
 SMALL, LARGE = 1 << 15, 1 << 24
-# Enough of them in one call that what it costs besides does not count: its dispatch, and memory
-# that is fresh in the first turns of the loop.
+# Enough of them in one call that its dispatch does not count.
 REPEATS = {SMALL: 256, LARGE: 8}
 DTYPES = ("float32", "bfloat16")
 SHORT = ("relu", "elu", "softplus", "sigmoid", "silu", "gelu", "mish")
