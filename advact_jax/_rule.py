@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
@@ -137,9 +138,10 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
                             {**fixed, **dict(zip(names, values, strict=True))},
                         )  # fmt: skip
                 if isinstance(coefficient, list):
-                    total = total + _along(coefficient, tangent.astype(wide))
+                    total = total + _along(coefficient, tangent.astype(wide), y.shape)
                 else:
-                    total = total + coefficient * tangent.astype(wide)
+                    spread = tangent if i == 0 else _spread(tangent, y.shape)
+                    total = total + coefficient * spread.astype(wide)
             return jnp.broadcast_to(total, y.shape).astype(dtype)
 
         return y, jax.checkpoint(tangent_map, prevent_cse=_PREVENT_CSE)(
@@ -149,10 +151,29 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
     return core(x, *given.values())
 
 
-def _along(coefficients: list[Array], tangents: Array) -> Array:
+def _along(coefficients: list[Array], tangents: Array, shape: tuple[int, ...]) -> Array:
     """Return the derivative along a tangent of a table, whose first axis holds the entries."""
     split = jax.lax.split(tangents, (1,) * len(coefficients))
-    return functools.reduce(jnp.add, (c * t[0] for c, t in zip(coefficients, split, strict=True)))
+    return functools.reduce(
+        jnp.add, (c * _spread(t[0], shape) for c, t in zip(coefficients, split, strict=True))
+    )
+
+
+def _spread(tangent: Array, shape: tuple[int, ...]) -> Array:
+    """Broadcast a parameter's tangent, along all axes but the last by a product with ones.
+
+    Its transpose, the sum for the parameter's gradient, is then a product too: XLA on CPU fuses a
+    plain sum with all that leads to it into a loop without vectors, several times as slow.
+    """
+    tangent = tangent.reshape((1,) * (len(shape) - tangent.ndim) + tangent.shape)
+    along = [i for i, n in enumerate(shape[:-1]) if n > 1 and tangent.shape[i] == 1]
+    if not along:
+        return tangent
+    rest = [i for i in range(len(shape)) if i not in along]
+    row = jnp.broadcast_to(jnp.squeeze(tangent, along), [shape[i] for i in rest])
+    ones = jnp.ones([shape[i] for i in along], tangent.dtype)
+    outer = jnp.tensordot(ones, row, 0, precision="highest")
+    return jnp.transpose(outer, np.argsort([*along, *rest]))
 
 
 # See the memory notes in the documentation: a barrier costs speed where forward and backward pass
