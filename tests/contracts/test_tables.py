@@ -454,7 +454,7 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
         lambda: UNTYPED.rational_coefficients("mish"), ValueError, "rational_coefficients: .*mish"
     ),
     "list": (
-        lambda: UNTYPED.pwlu(1.0, "a"), TypeError, "abstract array"
+        lambda: UNTYPED.pwlu(1.0, "a"), TypeError, "to be an array or a number"
     ),
     "one height": (lambda: advact_jax.pwlu(1.0, jnp.ones(1)), ValueError, "at least two heights"),
     "shapes": (
