@@ -73,23 +73,23 @@ def with_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 def looped(function: Callable[..., Any], times: int, *arguments: Any) -> Call:
     """Return a call that applies a function several times, in a compiled loop.
 
-    The arguments are chosen, over zeros, by a bool that comes from the output before: XLA then
-    computes each turn, moves no part of it out of the loop, and fuses the choice with the function.
-    The memory of the output is that of the call before.
+    The arguments have a zero added that comes from the output before: XLA then computes each turn,
+    moves no part of it out of the loop, and fuses the sums with the function. The memory of the
+    output is that of the call before.
     """
     dtypes = [v.dtype for v in arguments]
 
     @functools.partial(jax.jit, donate_argnums=0)
     def run(start: Any, zero: Any, *held: Any) -> Any:
         def again(_: Any, carry: Any) -> Any:
-            chosen = (jnp.where(carry[0] == 0, v, jnp.zeros_like(v)) for v in held)
-            given = map(jax.lax.bitcast_convert_type, chosen, dtypes)
-            y = function(*given)
+            summed = (v + carry[0].astype(v.dtype) for v in held)
+            y = function(*map(jax.lax.bitcast_convert_type, summed, dtypes))
             return zero * jnp.ravel(jax.tree.leaves(y)[0])[0].astype(zero.dtype), y
 
         return jax.lax.fori_loop(0, times, again, (zero, start))[1]
 
-    # XLA would turn floats of 16 bits into float32 before the loop: it gets them as integers.
+    # Of 16 bits the integers are summed: a sum of floats is rounded, which takes longer than many
+    # functions, and XLA would keep the floats themselves as float32.
     held = [
         v if v.dtype.itemsize > 2 else jax.lax.bitcast_convert_type(v, jnp.int16) for v in arguments
     ]
