@@ -29,7 +29,8 @@ hypothesis.settings.register_profile("default", deadline=None, max_examples=40, 
 hypothesis.settings.load_profile("default")
 
 # What is changed is tested by this many tests beside the day's sample. They take a minute or two
-# on two cores; `make exhaustive ARGS=--changed` runs all of it, ARGS="--family gates" those of a file.
+# on two cores; `make exhaustive ARGS=--changed` runs all of it, ARGS="--family gates" those of one
+# file.
 MOST = 60
 
 

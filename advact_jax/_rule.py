@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
@@ -169,11 +168,11 @@ def _spread(tangent: Array, shape: tuple[int, ...]) -> Array:
     along = [i for i, n in enumerate(shape[:-1]) if n > 1 and tangent.shape[i] == 1]
     if not along:
         return tangent
-    rest = [i for i in range(len(shape)) if i not in along]
-    row = jnp.broadcast_to(jnp.squeeze(tangent, along), [shape[i] for i in rest])
+    rest = [n for i, n in enumerate(shape) if i not in along]
+    row = jnp.broadcast_to(jnp.squeeze(tangent, along), rest)
     ones = jnp.ones([shape[i] for i in along], tangent.dtype)
     outer = jnp.tensordot(ones, row, 0, precision="highest")
-    return jnp.transpose(outer, np.argsort([*along, *rest]))
+    return jnp.moveaxis(outer, range(len(along)), along)
 
 
 # See the memory notes in the documentation: a barrier costs speed where forward and backward pass

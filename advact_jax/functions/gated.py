@@ -209,8 +209,8 @@ def geglu(
     paper=_SHAZEER,
     names={"onnx": ("SwiGLU", {}, {"alpha": "beta"})},
     notes={
-        "tail": "Where silu(g) is below the smallest normal number (g < -91.8 in float32) the result "
-        "is 0, however large u is.",
+        "tail": "Where silu(g) is below the smallest normal number (g < -91.8 in float32) the "
+        "result is 0, however large u is.",
     },
 )
 def swiglu(

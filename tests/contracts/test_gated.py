@@ -78,6 +78,8 @@ CASES: dict[str, tuple[Function, dict[str, Any]]] = {
     "before": (clamped._clamped_unit, {"up": -1.5, "limit": 7.0, "alpha": 1.702, "offset": 1.0}),
     "after": (clamped._clamped_unit, {"up": 0.7, "limit": 16.0, "clamp": "after"}),
 }
+
+
 def case_of(function: Function, given: dict[str, Any]) -> testing.Case:
     numbers = {k: v if isinstance(v, str | bool) else np.float32(v) for k, v in given.items()}
     return testing.Case(function, numbers)
