@@ -15,6 +15,18 @@ from advact_jax._spec import RowSpec, Spec
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
+def mpmath() -> Any:
+    """Return mpmath, or raise ImportError that tells how to install it."""
+    try:
+        import mpmath
+    except ImportError:
+        raise ImportError(
+            "advact_jax.testing: expected mpmath, which is not installed and judges what a "
+            'declaration with a reference is. Run: pip install "mpmath>=1.3"'
+        ) from None
+    return mpmath
+
+
 class ContractError(AssertionError):
     """A contract of an activation does not hold."""
 

@@ -9,19 +9,7 @@ from typing import Any
 import numpy as np
 
 from advact_jax import accuracy
-from advact_jax.testing.cases import Case
-
-
-def mpmath() -> Any:
-    """Return mpmath, or raise ImportError that tells how to install it."""
-    try:
-        import mpmath
-    except ImportError:
-        raise ImportError(
-            "advact_jax.testing: expected mpmath, which is not installed and judges what a "
-            'declaration with a reference is. Run: pip install "mpmath>=1.3"'
-        ) from None
-    return mpmath
+from advact_jax.testing.cases import Case, mpmath
 
 
 def meant(value: Any) -> Fraction | Any:

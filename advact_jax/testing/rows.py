@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from advact_jax import accuracy
-from advact_jax.testing.cases import PLATFORMS, RowCase
-from advact_jax.testing.reference import mpmath
+from advact_jax.testing.cases import PLATFORMS, RowCase, mpmath
 
 
 def check_row_accuracy(case: RowCase, dtype: Any) -> None:
