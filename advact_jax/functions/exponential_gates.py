@@ -127,7 +127,7 @@ def telu(x: ArrayLike) -> Array:
 
     Example:
       >>> advact_jax.telu(jnp.array([-1.0, 0.0, 1.0]))
-      Array([-0.352 ,  0.        ,  0.991], dtype=float32)
+      Array([-0.352,  0.       ,  0.991], dtype=float32)
     """
     return _telu_value(jnp.asarray(x))
 
