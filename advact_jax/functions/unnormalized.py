@@ -112,7 +112,7 @@ def dyt(
 
     Example:
       >>> advact_jax.dyt(jnp.array([-2.0, 0.0, jnp.inf]), gamma=2.0, beta=1.0)
-      Array([-0.5231884,  1.       ,  3.       ], dtype=float32)
+      Array([-0.52319,  1.        ,  3.        ], dtype=float32)
 
     References:
       Zhu, Chen, He, LeCun & Liu 2025, Transformers without normalization, arXiv:2503.10622.
