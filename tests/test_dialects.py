@@ -100,7 +100,7 @@ def test_configs_and_activations_are_translated() -> None:
         ({"activation": "silu", "parameters": {"beta": 2.0}}, "torch", None, r"got beta=2\.0"),
         ({"activation": "elu", "parameters": {"alpha": 2.0}}, "huggingface", None, "huggingface"),
         ("relu", "theano", None, "expected dialect to be one of jax"),
-        ("reluu", "keras", "torch", "Did you mean relu"),
+        ("reluu", "keras", "torch", "Did you mean ReLU"),
     ],
 )
 def test_what_cannot_be_said_is_told(
