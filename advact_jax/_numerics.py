@@ -48,6 +48,13 @@ def pick(x: Array, single: Any, double: Any) -> Any:
     return double if is_double(x) else single
 
 
+def choose(condition: Any, here: Any, there: Any) -> Any:
+    """Return ``jnp.where``; for a truth value of NumPy's without compiling anything."""
+    if isinstance(condition, np.bool_):
+        return here if condition else there
+    return jnp.where(condition, here, there)
+
+
 def polynomial(x: Array, coefficients: Sequence[float]) -> Array:
     """Evaluate a polynomial by Horner's rule, constant term first."""
     result = jnp.full_like(x, coefficients[-1])

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 Formula = Callable[..., Any]
@@ -154,10 +155,11 @@ class Spec(_Declared):
             # In the type of y, which no vector instruction has to change.
             slope = self._slope(pieces.astype(y.dtype), y.dtype, **given)
             return jnp.where(jnp.isnan(y), y, slope)
-        with jax.ensure_compile_time_eval():
-            there, here = (float(v) for v in self._slope(jnp.arange(2.0), y.dtype, **given))
-            takes_nan = bool(region(jnp.asarray(math.nan, y.dtype), **given))
-        if there == 0 and not takes_nan:
+        slope: Any = self.slope
+        with jax.ensure_compile_time_eval():  # NumPy's numbers: JAX would compile each step.
+            there, here = (float(slope(np.float32(piece), **given)) for piece in (0, 1))
+            takes_nan = there != 0 or bool(region(np.float32(math.nan), **given))
+        if not takes_nan:
             return jnp.where(pieces, here, y * 0)  # y is constant there, or NaN.
         return jnp.where(jnp.isnan(y), y, jnp.where(pieces, here, there))
 

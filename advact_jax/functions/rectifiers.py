@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from advact_jax import _numerics as num
 from advact_jax._declare import activation
-from advact_jax._numerics import flat_where_zero
 from advact_jax._spec import Parameter
 
 
@@ -22,7 +22,7 @@ def _relu_region(x: Array, negative_slope: Any, max_value: Any, threshold: Any) 
 
 
 def _relu_slope(piece: Array, negative_slope: Any, max_value: Any, threshold: Any) -> Array:
-    return jnp.where(piece == 0, negative_slope, jnp.where(piece == 1, 1.0, 0.0))
+    return num.choose(piece == 0, negative_slope, num.choose(piece == 1, 1.0, 0.0))
 
 
 def _relu_kinks(negative_slope: Any, max_value: Any, threshold: Any) -> dict[Any, str]:
@@ -118,7 +118,7 @@ def relu(
     if plain and max_value is None and isinstance(threshold, float) and threshold == 0:
         return jnp.maximum(x, 0)
     above = x if max_value is None else jnp.minimum(x, max_value)
-    return jnp.where(x > threshold, above, flat_where_zero(negative_slope, x - threshold))
+    return jnp.where(x > threshold, above, num.flat_where_zero(negative_slope, x - threshold))
 
 
 @activation(
@@ -161,7 +161,7 @@ def relu6(x: ArrayLike) -> Array:
 
 def _leaky(x: Any, slope: Any) -> Array:
     # Zero is +0 whatever its sign, so that the sign of the output tells the piece.
-    return jnp.where(x == 0, 0, jnp.where(x > 0, x, flat_where_zero(slope, x)))
+    return jnp.where(x == 0, 0, jnp.where(x > 0, x, num.flat_where_zero(slope, x)))
 
 
 @activation(
@@ -175,7 +175,7 @@ def _leaky(x: Any, slope: Any) -> Array:
         )
     },
     region=lambda x, negative_slope: x >= 0,
-    slope=lambda piece, negative_slope: jnp.where(piece == 1, 1.0, negative_slope),
+    slope=lambda piece, negative_slope: num.choose(piece == 1, 1.0, negative_slope),
     region_from_output=lambda y, negative_slope: ~jnp.signbit(y),
     output_tells_region=lambda negative_slope: negative_slope > 0,
     limits=(-math.inf, math.inf),
@@ -229,7 +229,7 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> Array:
         )
     },
     region=lambda x, alpha: x >= 0,
-    slope=lambda piece, alpha: jnp.where(piece == 1, 1.0, alpha),
+    slope=lambda piece, alpha: num.choose(piece == 1, 1.0, alpha),
     limits=lambda alpha: (-math.copysign(math.inf, alpha), math.inf),
     slope_limits=lambda alpha: (alpha, 1.0),
     kinks={0.0: "right"},

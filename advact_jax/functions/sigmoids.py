@@ -212,7 +212,7 @@ def _is_on_line(x: Array, slope: Any, offset: Any) -> Array:
         ),
     },
     region=_is_on_line,
-    slope=lambda piece, slope, offset: jnp.where(piece == 1, slope, 0.0),
+    slope=lambda piece, slope, offset: num.choose(piece == 1, slope, 0.0),
     limits=(0.0, 1.0),
     slope_limits=(0.0, 0.0),
     kinks=lambda slope, offset: {-offset / slope: "left", (1 - offset) / slope: "right"},
