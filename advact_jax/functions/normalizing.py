@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -21,16 +20,22 @@ from advact_jax._rule import compute_dtype
 # -- statistics ---------------------------------------------------------------------------------
 
 
-class _Centred(NamedTuple):
-    """A row less its mean, divided by a power of two near its largest entry."""
+class _Scaled(NamedTuple):
+    """Rows divided by a power of two near their largest entry, the scale.
+
+    Rows with infinite entries are there as their limit: these are of one size, all others 0.
+    ``highest`` is the largest entry that counts, divided too; 0 if there is none.
+    """
 
     unit: Array
+    highest: Array
     scale: Array
     infinite: Array
 
 
 def _most(x: Array) -> float:
-    return float(jnp.finfo(x.dtype).max)
+    """Return the largest scale."""
+    return 2.0 ** (1022 if num.is_double(x) else 126)
 
 
 def _mean(x: Array, mask: Array | None, axes: Axes) -> Array:
@@ -38,57 +43,65 @@ def _mean(x: Array, mask: Array | None, axes: Axes) -> Array:
     return jnp.sum(x, axes, keepdims=True) / _rows.count(x, mask, axes)
 
 
-def _largest(x: Array, mask: Array | None, axes: Axes) -> Array:
-    """Return the largest size in each row, without a derivative; NaN if there is one."""
-    size = jnp.abs(lax.stop_gradient(x))
-    size = size if mask is None else jnp.where(mask, size, 0)
-    return jnp.max(size, axes, keepdims=True, initial=0)
+def _extremes(x: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
+    """Return the largest and the smallest entry of each row, without a derivative."""
+    x = lax.stop_gradient(x)
+    ends = []
+    for start, reducer in ((-jnp.inf, lax.max), (jnp.inf, lax.min)):
+        counted = x if mask is None else jnp.where(mask, x, start)
+        found = lax.reduce(counted, np.asarray(start, x.dtype), reducer, axes)
+        ends.append(jnp.expand_dims(found, axes))
+    return ends[0], ends[1]
 
 
-def _bounded(x: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
-    """Return rows with infinite entries as their limit: these as 1 or -1, all others as 0.
+def _scaled(
+    x: Array, mask: Array | None, axes: Axes, least: Any, most: float, *, ends_move: bool = False
+) -> _Scaled:
+    """Scale rows by at least 1 / most and at most 1 / least.
 
-    The derivative stays that of the entries.
+    What is done to whole arrays is sums, products, minima and maxima, of which XLA on CPU makes few
+    passes. Rows with infinite entries have a derivative if ``ends_move``.
     """
-    infinite = _largest(x, mask, axes) == jnp.inf
-    ends = jnp.where(jnp.isinf(x), jnp.sign(x), x * 0)
-    ends = jnp.where(jnp.isnan(x), x, ends)
-    return jnp.where(infinite, num.moving_with(x, ends), x), infinite
+    highest, lowest = _extremes(x, mask, axes)
+    if mask is not None:
+        highest = jnp.where(highest < lowest, 0, highest)
+    size = jnp.maximum(highest, -lowest)
+    infinite = size == jnp.inf
+    scale = jnp.minimum(num.power_of_two(jnp.maximum(size, least)), most)
+    inverse = 1 / scale
+    # Twice this, after the inverse, and nothing finite is left.
+    fall = jnp.where(infinite, jnp.finfo(x.dtype).tiny, 1)
+    end: Any = 4 * _most(x) / most
+    if mask is not None:  # What does not count has any size.
+        end = jnp.where(infinite, end, jnp.inf)
+
+    def divided(x: Array) -> Array:
+        small = x * inverse * fall * fall
+        return jnp.maximum(jnp.minimum(small, end), -end)
+
+    moving = x * (inverse if ends_move else jnp.where(infinite, 0, inverse))
+    return _Scaled(num.moving_with(moving, divided(x)), divided(highest), scale, infinite)
 
 
-def _less(x: Array, mean: Array | None, mask: Array | None, axes: Axes) -> Array:
-    """Return the input less its mean, as exact as the distances from one entry are."""
-    if mean is not None:
-        return x - mean
-    counted = x if mask is None else jnp.where(mask, x, -jnp.inf)
-    anchor = jnp.max(counted, axes, keepdims=True, initial=-jnp.inf)
-    anchor = lax.stop_gradient(jnp.where(anchor == -jnp.inf, 0, anchor))
-    c = x - anchor
-    return c - _mean(c, mask, axes)
+def _centred(
+    x: Array, mean: Array | None, mask: Array | None, axes: Axes, least: Any, **settings: bool
+) -> _Scaled:
+    """Return rows less their mean, or the one that is given, and scaled.
 
-
-def _centred(x: Array, mean: Array | None, mask: Array | None, axes: Axes, least: Any) -> _Centred:
-    """Centre and scale rows; ``least`` is a lower bound of the scale."""
-    if mean is None:
-        x, infinite = _bounded(x, mask, axes)
-        # Sums of the largest finite numbers overflow: down by a power of two.
-        least_down = 0.25 / 2 ** math.prod(x.shape[axis] for axis in axes).bit_length()
-        large = _largest(x, mask, axes) > _most(x) * least_down
-        down = jnp.where(large, least_down, 1.0).astype(x.dtype)
-        c = _less(x * down, None, mask, axes)
-    else:
-        down = jnp.asarray(1, x.dtype)
-        c, infinite = _bounded(x - mean, mask, axes)
-    scale = num.power_of_two(jnp.maximum(_largest(c, mask, axes), least))
+    They are as exact as the distances from one entry are.
+    """
     # So far from the end that sums over what is scaled up again are finite.
-    scale = jnp.minimum(scale, 2.0 ** (900 if num.is_double(c) else 96))
-    return _Centred(c * (1 / scale) * (1 / down), scale, infinite)
+    most = 2.0 ** (900 if num.is_double(x) else 96)
+    if mean is not None:
+        return _scaled(x - mean, mask, axes, least, most, **settings)
+    row = _scaled(x, mask, axes, least, most, **settings)
+    from_highest = row.unit - row.highest
+    return row._replace(unit=from_highest - _mean(from_highest, mask, axes))
 
 
-def _inverse_root(square: Array) -> Array:
-    """Return 1 / sqrt(square), 0 where it is 0."""
+def _inverse_root(square: Array, at_zero: Array | float = 0.0) -> Array:
     zero = square == 0
-    return jnp.where(zero, 0, 1 / jnp.sqrt(jnp.where(zero, 1, square)))
+    return jnp.where(zero, at_zero, 1 / jnp.sqrt(jnp.where(zero, 1, square)))
 
 
 # -- standardize --------------------------------------------------------------------------------
@@ -191,18 +204,17 @@ def _standardized(
     if variance is not None and mean is not None:
         return (x - mean) * lax.rsqrt(variance + epsilon)
     if variance is not None:
-        unit, scale, infinite = _centred(x, None, mask, axes, 0)
-        y = unit * (scale * lax.rsqrt(variance + epsilon))
-        ends = jnp.where(unit == 0, 0, unit * jnp.inf)
-        return jnp.where(infinite, num.moving_with(y, ends), y)
-    root = lax.stop_gradient(jnp.sqrt(epsilon))
-    unit, scale, infinite = _centred(x, mean, mask, axes, root)
-    scale = jnp.where(infinite, jnp.inf, scale)
-    # One factor after the other: the inverse squared may overflow.
-    square = _mean(unit * unit, mask, axes) + epsilon * (1 / scale) * (1 / scale)
-    y = unit * _inverse_root(square)
-    # Infinite entries do not move: what they would move falls as fast as they grow.
-    return jnp.where(infinite, lax.stop_gradient(y), y)
+        row = _centred(x, None, mask, axes, 0, ends_move=True)
+        y = row.unit * (row.scale * lax.rsqrt(variance + epsilon))
+        ends = jnp.where(row.unit == 0, 0, row.unit * jnp.inf)
+        return jnp.where(row.infinite, num.moving_with(y, ends), y)
+    root = jnp.sqrt(lax.stop_gradient(epsilon))
+    row = _centred(x, mean, mask, axes, root)
+    inverse = 1 / row.scale
+    # One factor after the other: the inverse squared may underflow.
+    square = _mean(row.unit * row.unit, mask, axes) + epsilon * inverse * inverse
+    # Epsilon alone where it is nothing beside entries that are equal.
+    return row.unit * _inverse_root(square, row.scale * _inverse_root(epsilon))
 
 
 # -- PolyNorm -----------------------------------------------------------------------------------
@@ -310,17 +322,14 @@ def poly_norm(
 
 def _powers(x: Array, axes: Axes, epsilon: float) -> list[Array]:
     """Return the third, second and first power, normalised."""
-    x, infinite = _bounded(x, None, axes)
-    scale = num.power_of_two(jnp.maximum(_largest(x, None, axes), epsilon ** (1 / 6)))
+    unit, _, scale, infinite = _scaled(x, None, axes, epsilon ** (1 / 6), _most(x))
     inverse = jnp.where(infinite, 0, 1 / scale)
-    unit = x * (1 / scale)
     power, floor, found = jnp.ones_like(unit), jnp.asarray(epsilon, x.dtype), []
     for _ in range(3):
         power = power * unit
         # One factor after the other: their product alone may overflow.
         floor = floor * inverse * inverse
-        normalised = power * _inverse_root(_mean(power * power, None, axes) + floor)
-        found.append(jnp.where(infinite, lax.stop_gradient(normalised), normalised))
+        found.append(power * _inverse_root(_mean(power * power, None, axes) + floor))
     return found[::-1]
 
 
@@ -391,12 +400,14 @@ def gaussian_topk(x: ArrayLike, sparsity: float, axis: Axis = -1) -> Array:
     quantile = NormalDist().inv_cdf(float(sparsity))
 
     def whole(x: Array) -> Array:
-        unit, scale, infinite = _centred(x.astype(compute_dtype(x.dtype)), None, None, axes, 0)
-        square = _mean(unit * unit, None, axes)
+        wide = x.astype(compute_dtype(x.dtype))
+        row = _centred(wide, None, None, axes, 0, ends_move=True)
+        square = _mean(row.unit * row.unit, None, axes)
         flat = square == 0
         deviation = jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, square)))
-        above = unit - quantile * deviation
-        y = jnp.where(infinite, num.moving_with(above * scale, above * jnp.inf), above * scale)
+        above = row.unit - quantile * deviation
+        y = above * row.scale
+        y = jnp.where(row.infinite, num.moving_with(y, above * jnp.inf), y)
         return jnp.where(above <= 0, 0, y).astype(x.dtype)
 
     return jax.checkpoint(whole, prevent_cse=False)(x)
