@@ -153,12 +153,12 @@ class Spec(_Declared):
         pieces = jnp.asarray(region(y, **given))
         if pieces.dtype != jnp.bool_:
             # In the type of y, which no vector instruction has to change.
-            slope = self._slope(pieces.astype(y.dtype), y.dtype, **given)
-            return jnp.where(jnp.isnan(y), y, slope)
+            slopes = self._slope(pieces.astype(y.dtype), y.dtype, **given)
+            return jnp.where(jnp.isnan(y), y, slopes)
         slope: Any = self.slope
         with jax.ensure_compile_time_eval():  # NumPy's numbers: JAX would compile each step.
-            there, here = (float(slope(np.float32(piece), **given)) for piece in (0, 1))
-            takes_nan = there != 0 or bool(region(np.float32(math.nan), **given))
+            there, here = (float(slope(np.float64(piece), **given)) for piece in (0, 1))
+            takes_nan = there != 0 or bool(region(np.float64(math.nan), **given))
         if not takes_nan:
             return jnp.where(pieces, here, y * 0)  # y is constant there, or NaN.
         return jnp.where(jnp.isnan(y), y, jnp.where(pieces, here, there))

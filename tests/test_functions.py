@@ -218,7 +218,7 @@ LAYERS = [
     {"_numerics", "_spec"},
     {"_rule", "_angles", "_smooth"},
     {"_declare", "_rows", "_tables"},
-    {"_gates", "_thresholds"},
+    {"_gates", "_statistics", "_thresholds"},
     {"_simplex", "_shares"},
     {f"functions.{name}" for name in catalog.FAMILIES if name not in GATED},
     # Gated units are made of activations.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,93 +16,7 @@ from advact_jax import _numerics as num
 from advact_jax._declare import row_function
 from advact_jax._rows import Axes, Axis
 from advact_jax._rule import compute_dtype
-
-# -- statistics ---------------------------------------------------------------------------------
-
-
-class _Scaled(NamedTuple):
-    """Rows divided by a power of two near their largest entry, the scale.
-
-    Rows with infinite entries are there as their limit: these are of one size, all others 0.
-    ``highest`` is the largest entry that counts, divided too; 0 if there is none.
-    """
-
-    unit: Array
-    highest: Array
-    scale: Array
-    infinite: Array
-
-
-def _most(x: Array) -> float:
-    """Return the largest scale."""
-    return 2.0 ** (1022 if num.is_double(x) else 126)
-
-
-def _mean(x: Array, mask: Array | None, axes: Axes) -> Array:
-    x = x if mask is None else jnp.where(mask, x, 0)
-    return jnp.sum(x, axes, keepdims=True) / _rows.count(x, mask, axes)
-
-
-def _extremes(x: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
-    """Return the largest and the smallest entry of each row, without a derivative."""
-    x = lax.stop_gradient(x)
-    ends = []
-    for start, reducer in ((-jnp.inf, lax.max), (jnp.inf, lax.min)):
-        counted = x if mask is None else jnp.where(mask, x, start)
-        found = lax.reduce(counted, np.asarray(start, x.dtype), reducer, axes)
-        ends.append(jnp.expand_dims(found, axes))
-    return ends[0], ends[1]
-
-
-def _scaled(
-    x: Array, mask: Array | None, axes: Axes, least: Any, most: float, *, ends_move: bool = False
-) -> _Scaled:
-    """Scale rows by at least 1 / most and at most 1 / least.
-
-    What is done to whole arrays is sums, products, minima and maxima, of which XLA on CPU makes few
-    passes. Rows with infinite entries have a derivative if ``ends_move``.
-    """
-    highest, lowest = _extremes(x, mask, axes)
-    if mask is not None:
-        highest = jnp.where(highest < lowest, 0, highest)
-    size = jnp.maximum(highest, -lowest)
-    infinite = size == jnp.inf
-    scale = jnp.minimum(num.power_of_two(jnp.maximum(size, least)), most)
-    inverse = 1 / scale
-    # Twice this, after the inverse, and nothing finite is left.
-    fall = jnp.where(infinite, jnp.finfo(x.dtype).tiny, 1)
-    end: Any = 4 * _most(x) / most
-    if mask is not None:  # What does not count has any size.
-        end = jnp.where(infinite, end, jnp.inf)
-
-    def divided(x: Array) -> Array:
-        small = x * inverse * fall * fall
-        return jnp.maximum(jnp.minimum(small, end), -end)
-
-    moving = x * (inverse if ends_move else jnp.where(infinite, 0, inverse))
-    return _Scaled(num.moving_with(moving, divided(x)), divided(highest), scale, infinite)
-
-
-def _centred(
-    x: Array, mean: Array | None, mask: Array | None, axes: Axes, least: Any, **settings: bool
-) -> _Scaled:
-    """Return rows less their mean, or the one that is given, and scaled.
-
-    They are as exact as the distances from one entry are.
-    """
-    # So far from the end that sums over what is scaled up again are finite.
-    most = 2.0 ** (900 if num.is_double(x) else 96)
-    if mean is not None:
-        return _scaled(x - mean, mask, axes, least, most, **settings)
-    row = _scaled(x, mask, axes, least, most, **settings)
-    from_highest = row.unit - row.highest
-    return row._replace(unit=from_highest - _mean(from_highest, mask, axes))
-
-
-def _inverse_root(square: Array, at_zero: Array | float = 0.0) -> Array:
-    zero = square == 0
-    return jnp.where(zero, at_zero, 1 / jnp.sqrt(jnp.where(zero, 1, square)))
-
+from advact_jax._statistics import centred, inverse_root, largest_scale, mean_of, scaled
 
 # -- standardize --------------------------------------------------------------------------------
 
@@ -204,17 +118,17 @@ def _standardized(
     if variance is not None and mean is not None:
         return (x - mean) * lax.rsqrt(variance + epsilon)
     if variance is not None:
-        row = _centred(x, None, mask, axes, 0, ends_move=True)
+        row = centred(x, None, mask, axes, 0, ends_move=True)
         y = row.unit * (row.scale * lax.rsqrt(variance + epsilon))
         ends = jnp.where(row.unit == 0, 0, row.unit * jnp.inf)
         return jnp.where(row.infinite, num.moving_with(y, ends), y)
     root = jnp.sqrt(lax.stop_gradient(epsilon))
-    row = _centred(x, mean, mask, axes, root)
+    row = centred(x, mean, mask, axes, root)
     inverse = 1 / row.scale
     # One factor after the other: the inverse squared may underflow.
-    square = _mean(row.unit * row.unit, mask, axes) + epsilon * inverse * inverse
+    square = mean_of(row.unit * row.unit, mask, axes) + epsilon * inverse * inverse
     # Epsilon alone where it is nothing beside entries that are equal.
-    return row.unit * _inverse_root(square, row.scale * _inverse_root(epsilon))
+    return row.unit * inverse_root(square, row.scale * inverse_root(epsilon))
 
 
 # -- PolyNorm -----------------------------------------------------------------------------------
@@ -322,14 +236,14 @@ def poly_norm(
 
 def _powers(x: Array, axes: Axes, epsilon: float) -> list[Array]:
     """Return the third, second and first power, normalised."""
-    unit, _, scale, infinite = _scaled(x, None, axes, epsilon ** (1 / 6), _most(x))
+    unit, _, scale, infinite = scaled(x, None, axes, epsilon ** (1 / 6), largest_scale(x))
     inverse = jnp.where(infinite, 0, 1 / scale)
     power, floor, found = jnp.ones_like(unit), jnp.asarray(epsilon, x.dtype), []
     for _ in range(3):
         power = power * unit
         # One factor after the other: their product alone may overflow.
         floor = floor * inverse * inverse
-        found.append(power * _inverse_root(_mean(power * power, None, axes) + floor))
+        found.append(power * inverse_root(mean_of(power * power, None, axes) + floor))
     return found[::-1]
 
 
@@ -401,8 +315,8 @@ def gaussian_topk(x: ArrayLike, sparsity: float, axis: Axis = -1) -> Array:
 
     def whole(x: Array) -> Array:
         wide = x.astype(compute_dtype(x.dtype))
-        row = _centred(wide, None, None, axes, 0, ends_move=True)
-        square = _mean(row.unit * row.unit, None, axes)
+        row = centred(wide, None, None, axes, 0, ends_move=True)
+        square = mean_of(row.unit * row.unit, None, axes)
         flat = square == 0
         deviation = jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, square)))
         above = row.unit - quantile * deviation
