@@ -7,8 +7,10 @@ activation here is the same.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+import flax.linen
 import jax
 import jax.numpy as jnp
 import pytest
@@ -93,3 +95,22 @@ def test_no_name_that_is_known_is_left_out_here() -> None:
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_other_libraries_have_is_here(name: str) -> None:
     assert callable(getattr(advact_jax, OTHERS[name]))
+
+
+@pytest.mark.parametrize("module", [jax.nn, flax.linen], ids=lambda m: m.__name__)
+def test_calls_written_for_jax_run(module: Any) -> None:
+    """Ours take the arguments of theirs in their order, with their defaults; more may follow."""
+    shared = [n for n in dir(module) if n.islower() and n[0] != "_" and hasattr(advact_jax, n)]
+    assert len(shared) > 20
+    for name in shared:
+        theirs, ours = getattr(module, name), getattr(advact_jax, name)
+        if inspect.ismodule(theirs):
+            continue
+        wanted = inspect.signature(theirs).parameters.values()
+        found = list(inspect.signature(ours).parameters.values())[: len(wanted)]
+        assert [(p.name, p.kind == p.KEYWORD_ONLY) for p in found] == [
+            (p.name, p.kind == p.KEYWORD_ONLY) for p in wanted
+        ], name
+        # The exact variance is the default here; both names stand for it.
+        defaults = {p.name: p.default for p in wanted if p.name != "algorithm"}
+        assert {p.name: p.default for p in found if p.name != "algorithm"} == defaults, name

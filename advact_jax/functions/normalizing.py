@@ -37,6 +37,7 @@ def _standardize_reference(
 
 
 @row_function(
+    static=("axis", "algorithm"),
     direct=True,
     given=({}, {"mean": 0.5}),
     counted={"all": "row"},
@@ -55,6 +56,8 @@ def standardize(
     variance: ArrayLike | None = None,
     epsilon: ArrayLike = 1e-5,
     where: ArrayLike | None = None,
+    *,
+    algorithm: str = "stable",
 ) -> Array:
     r"""Input less its mean, divided by its standard deviation.
 
@@ -74,13 +77,15 @@ def standardize(
       variance: the variance; broadcasts against ``x``. None for that of ``x``.
       epsilon: what is added to the variance, not negative.
       where: which entries count for mean and variance, bool, broadcast against ``x``.
+      algorithm: "stable" or "fast", for calls written for jax.nn; either gives the exact variance.
 
     Returns:
       An array of the dtype of ``x`` (integers are promoted to float).
 
     Raises:
       TypeError: if an argument isn't a real array or ``where`` isn't bool.
-      ValueError: if an axis is out of range or the shapes don't broadcast.
+      ValueError: if an axis is out of range, the shapes don't broadcast, or for another
+        algorithm.
 
     Example:
       >>> x = jnp.array([10001.0, 10002.0, 10003.0])
@@ -90,6 +95,10 @@ def standardize(
     References:
       Ba, Kiros & Hinton 2016, "Layer normalization", arXiv:1607.06450.
     """
+    if algorithm not in ("stable", "fast"):
+        raise ValueError(
+            f"standardize: expected the algorithm 'stable' or 'fast', got {algorithm!r}."
+        )
     others: dict[str, Any] = {"mean": mean, "variance": variance, "where": where}
     x, axes, given = _rows.arguments("standardize", "x", x, axis, **others)
     epsilon = _checks.real("standardize", "epsilon", epsilon)
