@@ -45,6 +45,22 @@ class Parameter:
       samples: values at which the contracts are checked, beside the default.
       is_table: whether it holds several coefficients, along its first axis within the rule and its
         last one outside; ``partial`` then gives a list with the derivative by each.
+
+    Example:
+      >>> @advact_jax.activation(
+      ...     parameters={
+      ...         "alpha": advact_jax.Parameter(
+      ...             partial=lambda x, alpha: jnp.sin(x), domain="positive"
+      ...         )
+      ...     }
+      ... )
+      ... def wave(x, alpha=1.0):
+      ...     return x + alpha * jnp.sin(x)
+      >>> print(jax.grad(wave, argnums=1)(2.0, 1.0))
+      0.9093
+      >>> advact_jax.Activation(wave, alpha=-1.0)
+      Traceback (most recent call last):
+      ValueError: Activation: expected alpha to be positive, got -1.0.
     """
 
     partial: Formula | None = None

@@ -43,6 +43,12 @@ class Error:
       worst_at: the input where it occurs.
       not_finite: the number of inputs where the result is not finite though the truth is.
       not_finite_at: one of them, or None.
+
+    Example:
+      >>> from advact_jax import accuracy
+      >>> value, slope, curvature = accuracy.measure_spec(advact_jax.relu6, jnp.float16)
+      >>> value.ulps, slope.not_finite
+      (0.0, 0)
     """
 
     ulps: float
@@ -52,7 +58,14 @@ class Error:
 
 
 def every_input(dtype: Any) -> np.ndarray:
-    """Return every number of a 16-bit type, the infinities included and NaN left out."""
+    """Return every number of a 16-bit type, the infinities included and NaN left out.
+
+    Example:
+      >>> from advact_jax import accuracy
+      >>> x = accuracy.every_input(jnp.bfloat16)
+      >>> x.size, x.min(), x.max()
+      (65282, -inf, inf)
+    """
     bits = np.arange(2**16, dtype=np.uint16)
     x = bits.view(jnp.dtype(dtype))
     with np.errstate(invalid="ignore"):
@@ -60,7 +73,15 @@ def every_input(dtype: Any) -> np.ndarray:
 
 
 def samples(dtype: Any, kinks: tuple[float, ...] = (), count: int = 25_000) -> np.ndarray:
-    """Return inputs for float32 or float64: dense, in the tails, and beside kinks and zero."""
+    """Return inputs for float32 or float64: dense, in the tails, and beside kinks and zero.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> x = accuracy.samples(np.float32, kinks=(3.0,), count=100)
+      >>> 3.0 in x, float(x[x > 3].min())
+      (True, 3.0000002)
+    """
     rng = np.random.default_rng(0)
     limits = np.finfo(dtype)
     dense = rng.uniform(-10, 10, count)
@@ -84,7 +105,14 @@ def _neighbours(kink: float, dtype: Any) -> list[Any]:
 
 
 def derivatives(function: Callable[[Any], Any]) -> tuple[Callable[[Any], Any], ...]:
-    """Return the elementwise function and its first two derivatives: reverse, forward over it."""
+    """Return the elementwise function and its first two derivatives: reverse, forward over it.
+
+    Example:
+      >>> from advact_jax import accuracy
+      >>> value, first, second = accuracy.derivatives(advact_jax.softplus)
+      >>> print(value(0.0), first(0.0), second(0.0))
+      0.693 0.5 0.25
+    """
 
     def first(x: Any) -> Any:
         y, pullback = jax.vjp(function, x)
@@ -104,6 +132,13 @@ def ulp_errors(result: Any, truth: Any, dtype: Any, floor: Any = 0.0) -> np.ndar
       truth: array of float64, or of a wider type where ``dtype`` is float64.
       dtype: the type whose ulps count.
       floor: magnitude below which the ulp no longer shrinks; an array where it differs.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> found = np.float32([1.0, 1.0000002, np.inf])
+      >>> accuracy.ulp_errors(found, np.float64([1.0, 1.0, 2.0]), np.float32)
+      array([ 0.,  2., inf])
     """
     limits = jnp.finfo(dtype)
     tiny, largest = float(limits.tiny), float(limits.max)
@@ -140,6 +175,15 @@ def measure(
 
     Returns:
       One `Error` for the value, the first and the second derivative.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> naive = lambda x: jnp.log(1 + jnp.exp(x))
+      >>> x = np.linspace(-5, 95, 101).astype(np.float32)
+      >>> value, first, second = accuracy.measure(naive, advact_jax.softplus, x)
+      >>> value.ulps > 10, value.not_finite, value.not_finite_at
+      (True, 7, 89.0)
     """
     found = evaluate(together(derivatives(function)), x)
     truths = truth_at(together(derivatives(judge)), x)
@@ -150,13 +194,28 @@ def measure(
 
 
 def together(functions: Iterable[Callable[[Any], Any]]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return one function that returns the results of all, so that all compile at once."""
+    """Return one function that returns the results of all, so that all compile at once.
+
+    Example:
+      >>> from advact_jax import accuracy
+      >>> both = jax.jit(accuracy.together([advact_jax.sigmoid, advact_jax.tanh]))
+      >>> print(*both(1.0))
+      0.7311 0.7616
+    """
     functions = tuple(functions)
     return lambda x: tuple(function(x) for function in functions)
 
 
 def evaluate(function: Callable[[Any], tuple[Any, ...]], x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return ``function(x)`` computed in the type of ``x``, under jit."""
+    """Return ``function(x)`` computed in the type of ``x``, under jit.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> y, slope = accuracy.evaluate(lambda x: (jnp.tanh(x), 1 / jnp.cosh(x) ** 2), np.ones(1))
+      >>> print(y, slope, y.dtype)
+      [0.7616] [0.41997] float64
+    """
     with jax.enable_x64(x.dtype == np.float64):
         return tuple(np.asarray(y) for y in jax.jit(function)(jnp.asarray(x)))
 
@@ -164,7 +223,16 @@ def evaluate(function: Callable[[Any], tuple[Any, ...]], x: np.ndarray) -> tuple
 def truth_at(
     judge: Callable[[Any], tuple[Any, ...]], x: np.ndarray
 ) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """Return float64 truths at ``x``, and with inputs below the smallest normal read as 0."""
+    """Return float64 truths at ``x``, and with inputs below the smallest normal read as 0.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> relu = accuracy.together([advact_jax.relu])
+      >>> ((truth, flushed),) = accuracy.truth_at(relu, np.float32([1e-40]))
+      >>> print(truth, flushed)
+      [1.00e-40] [0.]
+    """
     wide = np.asarray(x).astype(np.float64)
     limits = jnp.finfo(x.dtype)
     flushed = np.where(np.abs(wide) < float(limits.tiny), np.copysign(0.0, wide), wide)
@@ -181,7 +249,16 @@ def errors(
     signed: bool,
     least: float = 0.0,
 ) -> np.ndarray:
-    """Return the error of ``result`` at each input in ulps, by the rules of this module."""
+    """Return the error of ``result`` at each input in ulps, by the rules of this module.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> x = np.float32([1.0, 2.0, 3.0])
+      >>> (truths,) = accuracy.truth_at(accuracy.together([advact_jax.relu]), x)
+      >>> accuracy.errors(np.float32([1.0, 2.0000005, np.inf]), truths, x, signed=False)
+      array([ 0.,  2., inf])
+    """
     truth = truths[0]
     finite = truth[np.isfinite(truth)]
     floor = 2.0**-6 if signed and finite.size and finite.min() < 0 < finite.max() else least
@@ -195,7 +272,16 @@ def summarise(
     signed: bool,
     least: float = 0.0,
 ) -> Error:
-    """Return the worst error of ``result``, by the rules of this module."""
+    """Return the worst error of ``result``, by the rules of this module.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> x = np.float32([1.0, 2.0, 3.0])
+      >>> (truths,) = accuracy.truth_at(accuracy.together([advact_jax.relu]), x)
+      >>> accuracy.summarise(np.float32([1.0, 2.0000005, np.inf]), truths, x, signed=False)
+      Error(ulps=2.0, worst_at=2.0, not_finite=1, not_finite_at=3.0)
+    """
     found = errors(result, truths, x, signed, least)
     broken = ~np.isfinite(found)
     at = np.asarray(x).astype(np.float64)
@@ -209,18 +295,39 @@ def summarise(
 
 
 def kinks_of(spec: Spec, given: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return the kinks of a declaration at these parameters."""
+    """Return the kinks of a declaration at these parameters.
+
+    Example:
+      >>> from advact_jax import accuracy
+      >>> accuracy.kinks_of(advact_jax.hard_tanh.spec, {"max_value": 2.0})
+      (-1.0, 2.0)
+    """
     kinks = spec.at("kinks", **{key: float_of(value) for key, value in given.items()})
     return tuple(float(kink) for kink in kinks)
 
 
 def float_of(value: Any) -> Any:
-    """Return a parameter as a Python number; flags and None as they are."""
+    """Return a parameter as a Python number; flags and None as they are.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> accuracy.float_of(np.float32(0.5)), accuracy.float_of(True)
+      (0.5, True)
+    """
     return value if isinstance(value, bool | None | str) else float(value)
 
 
 def inputs(spec: Spec, dtype: Any, given: Mapping[str, Any]) -> np.ndarray:
-    """Return the inputs on which the contracts measure this type."""
+    """Return the inputs on which the contracts measure this type.
+
+    Example:
+      >>> from advact_jax import accuracy
+      >>> accuracy.inputs(advact_jax.relu.spec, jnp.float16, {}).size
+      63490
+      >>> 2.5 in accuracy.inputs(advact_jax.hard_tanh.spec, jnp.float32, {"max_value": 2.5})
+      True
+    """
     if jnp.finfo(dtype).bits == 16:
         return every_input(dtype)
     return samples(dtype, kinks_of(spec, given))
@@ -229,7 +336,14 @@ def inputs(spec: Spec, dtype: Any, given: Mapping[str, Any]) -> np.ndarray:
 def measure_spec(
     function: Callable[..., Any], dtype: Any, given: Mapping[str, Any] | None = None
 ) -> tuple[Error, ...]:
-    """Measure a declared activation in one type, at the given parameters and flags."""
+    """Measure a declared activation in one type, at the given parameters and flags.
+
+    Example:
+      >>> from advact_jax import accuracy
+      >>> errors = accuracy.measure_spec(advact_jax.leaky_relu, "bfloat16", {"negative_slope": 0.3})
+      >>> print(*(f"{error.ulps:.1f}" for error in errors))
+      0.5 0.5 0.0
+    """
     spec: Spec = function.spec  # type: ignore[attr-defined]
     bound = functools.partial(function, **(given or {}))
     return measure(bound, bound, inputs(spec, dtype, given or {}), spec.value_floor)
@@ -254,6 +368,13 @@ class RowError:
       worst_at: the row where it occurs.
       not_finite: the number of rows where the result is not finite though the truth is.
       not_finite_at: one of them, or None.
+
+    Example:
+      >>> from advact_jax import accuracy, testing
+      >>> (case,) = testing.row_cases(advact_jax.crelu)
+      >>> value, jacobian, hessian = accuracy.measure_rows(case, case, jnp.bfloat16)
+      >>> value.what, value.ulps, value.not_finite
+      ('value', 0.0, 0)
     """
 
     what: str
@@ -264,7 +385,15 @@ class RowError:
 
 
 def sample_rows(dtype: Any, length: int, count: int = 4) -> np.ndarray:
-    """Return random rows of several scales, and some whose entries lie far from 0 together."""
+    """Return random rows of several scales, and some whose entries lie far from 0 together.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> rows = accuracy.sample_rows(np.float32, length=8)
+      >>> rows.shape, bool((abs(rows[:4]) < 0.01).all()), bool((rows[-4:] < -40).all())
+      ((28, 8), True, True)
+    """
     rng = np.random.default_rng(length)
     rows = [scale * rng.normal(size=(count, length)) for scale in (1e-3, 0.1, 1.0, 5.0, 30.0)]
     rows += [50 * sign + rng.normal(size=(count, length)) for sign in (1, -1)]
@@ -272,7 +401,17 @@ def sample_rows(dtype: Any, length: int, count: int = 4) -> np.ndarray:
 
 
 def value_floor(spec: RowSpec, dtype: Any, x: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return what the errors of each row's values are counted against at least."""
+    """Return what the errors of each row's values are counted against at least.
+
+    Example:
+      >>> import numpy as np
+      >>> from advact_jax import accuracy
+      >>> x = np.float32([[3.0, -5.0], [0.1, 0.2]])
+      >>> truth = np.asarray(advact_jax.logsumexp(x, axis=-1, keepdims=True))
+      >>> accuracy.value_floor(advact_jax.logsumexp.spec, np.float32, x, truth)
+      array([[5.],
+             [1.]])
+    """
     counted = spec.counted.get(jnp.dtype(dtype).name, spec.counted.get("all", "entry"))
     if counted == "row":
         return np.max(np.abs(truth), -1, keepdims=True)
@@ -295,6 +434,13 @@ def measure_rows(function: Any, judge: Any, dtype: Any) -> tuple[RowError, ...]:
 
     Returns:
       One `RowError` for the value, the first and the second derivative.
+
+    Example:
+      >>> from advact_jax import accuracy, testing
+      >>> (case,) = testing.row_cases(advact_jax.hardmax)
+      >>> naive = lambda x: (x == x.max(-1, keepdims=True)).astype(x.dtype)
+      >>> [error.ulps for error in accuracy.measure_rows(naive, case, jnp.float32)]
+      [0.0, 0.0, 0.0]
     """
     worst: list[list[tuple[np.ndarray, np.ndarray]]] = [[], [], []]
     for length in judge.spec.lengths:

@@ -105,7 +105,16 @@ def _declared(module: ModuleType, kind: type) -> dict[str, Callable[..., Any]]:
 
 
 def elementwise() -> dict[str, Callable[..., Any]]:
-    """Return the elementwise activations by name, family after family."""
+    """Return the elementwise activations by name, family after family.
+
+    Example:
+      >>> from advact_jax import catalog
+      >>> known = catalog.elementwise()
+      >>> {name: float(known[name](-2.0)) for name in ("relu", "elu", "hard_tanh")}
+      {'relu': 0.0, 'elu': -0.8647, 'hard_tanh': -1.0}
+      >>> "softmax" in known
+      False
+    """
     return {
         name: function
         for module in FAMILIES.values()
@@ -114,7 +123,13 @@ def elementwise() -> dict[str, Callable[..., Any]]:
 
 
 def along_axis() -> dict[str, Callable[..., Any]]:
-    """Return the functions along an axis (the softmax family, glu, maxout, ...) by name."""
+    """Return the functions along an axis (the softmax family, glu, maxout, ...) by name.
+
+    Example:
+      >>> from advact_jax import catalog
+      >>> catalog.along_axis()["sparsemax"](jnp.array([0.1, 0.2, 2.0]))
+      Array([0., 0., 1.], dtype=float32)
+    """
     return {
         name: function
         for module in FAMILIES.values()
@@ -124,7 +139,14 @@ def along_axis() -> dict[str, Callable[..., Any]]:
 
 
 def drawn() -> dict[str, Callable[..., Any]]:
-    """Return the functions that need a random key in every call, by name."""
+    """Return the functions that need a random key in every call, by name.
+
+    Example:
+      >>> from advact_jax import catalog
+      >>> y = catalog.drawn()["gumbel_softmax"](jnp.zeros(3), key=jax.random.key(0))
+      >>> print(y.sum())
+      1.0
+    """
     return {
         name: function
         for module in FAMILIES.values()
@@ -134,13 +156,27 @@ def drawn() -> dict[str, Callable[..., Any]]:
 
 
 def name_in(function: Callable[..., Any], dialect: str) -> str | None:
-    """Return the usual name of an activation in another library, None if it has none there."""
+    """Return the usual name of an activation in another library, None if it has none there.
+
+    Example:
+      >>> from advact_jax import catalog
+      >>> catalog.name_in(advact_jax.hard_tanh, "torch")
+      'hardtanh'
+      >>> catalog.name_in(advact_jax.snake, "torch") is None
+      True
+    """
     names = names_in(function.spec, dialect)  # type: ignore[attr-defined]
     return names[0].name if names else None
 
 
 def aliases() -> dict[str, Callable[..., Any]]:
-    """Return the activations that have a second name here, by that name."""
+    """Return the activations that have a second name here, by that name.
+
+    Example:
+      >>> from advact_jax import catalog
+      >>> catalog.aliases()["swish"] is advact_jax.silu
+      True
+    """
     return {
         name: value
         for module in FAMILIES.values()

@@ -46,6 +46,14 @@ class Weights(NamedTuple):
       params: arrays by name.
       arguments: keyword arguments of the layer's constructor.
       features: the first argument of a layer of `advact_jax.nnx`.
+
+    Example:
+      >>> from advact_jax import convert, nnx
+      >>> made = convert.prelu_from_torch(jnp.array([0.1, 0.2]))
+      >>> layer = nnx.PReLU(made.features, **made.arguments)
+      >>> layer.alpha[...] = made.params["alpha"]
+      >>> layer(-jnp.ones((1, 2, 1, 1))).ravel()
+      Array([-0.1, -0.2], dtype=float32)
     """
 
     params: dict[str, Array]

@@ -41,6 +41,14 @@ class Spelling(NamedTuple):
       name: the name there.
       parameters: the arguments that must be written there, by the names that they have there.
       initial: of what is learned, the initial values that differ from those there, by our names.
+
+    Example:
+      >>> from advact_jax import dialects
+      >>> spelling = dialects.spell("leaky_relu", "keras")
+      >>> spelling.name, spelling.parameters
+      ('leaky_relu', {'negative_slope': 0.01})
+      >>> print(spelling)
+      leaky_relu negative_slope=0.01
     """
 
     name: str

@@ -28,6 +28,11 @@ def layout_of(activation: str | Callable[..., Any]) -> tuple[str, bool]:
 
     Args:
       activation: what `gated_unit` takes.
+
+    Example:
+      >>> from advact_jax.gating import layout_of
+      >>> layout_of("glu"), layout_of("swiglu_gpt_oss")
+      (('second', False), ('first', True))
     """
     function, fixed = registry.resolve("layout_of", activation)
     if not _is_unit(function):

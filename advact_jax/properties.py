@@ -39,6 +39,14 @@ class Interval:
       high: upper end.
       has_low: whether the lower end belongs to it.
       has_high: whether the upper end belongs to it.
+
+    Example:
+      >>> from advact_jax import properties
+      >>> relu = properties.of("relu").range
+      >>> print(relu, 0.0 in relu, -1.0 in relu)
+      [0, inf) True False
+      >>> print(properties.Interval(-1.0, 1.0, has_high=True))
+      (-1, 1]
     """
 
     low: float
@@ -74,6 +82,21 @@ class Properties:
         weights: where :math:`q = E[f(z)^2], z \sim N(0, q)`; 0 if it dies out, infinite if it
         grows without end.
       dead: the intervals on which the derivative is 0, so that no gradient comes through.
+
+    Example:
+      >>> from advact_jax import properties
+      >>> found = properties.of("relu6")
+      >>> found.monotone, found.lipschitz, round(found.gain, 3)
+      ('increasing', 1.0, 1.414)
+      >>> for what, shown in found.shown().items():
+      ...     print(f"{what}: {shown}")
+      range: [0, 6]
+      monotone: increasing
+      Lipschitz: 1
+      gain: 1.4142
+      backward gain: 1.4142
+      variance goes to: 0
+      dead region: (-inf, 0] and [6, inf)
     """
 
     label: str

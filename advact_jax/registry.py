@@ -218,7 +218,19 @@ def _hint(given: str, known: Mapping[str, Any], dialect: str | None) -> str:
 def resolve(
     label: str, activation: str | Callable[..., Any], dialect: str | None = None
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """Return the function that is meant, and the parameters that an `Activation` fixes."""
+    """Return the function that is meant, and the parameters that an `Activation` fixes.
+
+    Example:
+      >>> from advact_jax import registry
+      >>> function, fixed = registry.resolve("my_net", "LeakyReLU", dialect="torch")
+      >>> function is advact_jax.leaky_relu, fixed
+      (True, {})
+      >>> registry.resolve("my_net", registry.Activation("elu", alpha=0.5))[1]
+      {'alpha': 0.5}
+      >>> registry.resolve("my_net", "geluu")
+      Traceback (most recent call last):
+      ValueError: my_net: expected the name of an activation, got 'geluu'. Did you mean gelu or ...
+    """
     if isinstance(activation, Activation):
         return activation.function, activation.parameters
     return _resolve(label, activation, dialect)[0], {}
@@ -227,7 +239,17 @@ def resolve(
 def elementwise(
     label: str, activation: str | Callable[..., Any]
 ) -> tuple[Callable[..., Any], Spec, dict[str, Any]]:
-    """Return what `resolve` does with the declaration, or raise TypeError if it has none."""
+    """Return what `resolve` does with the declaration, or raise TypeError if it has none.
+
+    Example:
+      >>> from advact_jax import registry
+      >>> function, spec, fixed = registry.elementwise("my_net", "relu6")
+      >>> spec.limits, spec.kinks
+      ((0.0, 6.0), {0.0: 'left', 6.0: 'right'})
+      >>> registry.elementwise("my_net", "softmax")
+      Traceback (most recent call last):
+      TypeError: my_net: expected an elementwise activation, ... got softmax, which works along ...
+    """
     function, fixed = resolve(label, activation)
     spec = getattr(function, "spec", None)
     if not isinstance(spec, Spec):
@@ -350,7 +372,16 @@ def _table(label: str, key: str, value: Any) -> tuple[float, ...]:
 
 
 def table() -> list[tuple[str, str, str, str]]:
-    """Return dialect, name there, name here and what differs, for every name of every dialect."""
+    """Return dialect, name there, name here and what differs, for every name of every dialect.
+
+    Example:
+      >>> from advact_jax import registry
+      >>> for dialect, there, here, differs in registry.table():
+      ...     if dialect == "keras" and here == "leaky_relu":
+      ...         print(there, differs)
+      leaky_relu negative_slope=0.2
+      LeakyReLU negative_slope=0.3
+    """
     rows = []
     for dialect in DIALECTS:
         for name, (function, entry) in sorted(_in_dialect(dialect).items(), key=_by_letters):

@@ -6,6 +6,7 @@ import ast
 import copy
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,9 @@ import pytest
 from hypothesis import given
 
 import advact_jax
+import advact_jax.diagnostics.nnx
 from advact_jax import catalog, testing
+from tests.site import tools
 
 ELEMENTWISE = catalog.elementwise()
 SHARED = {n: f for n, f in ELEMENTWISE.items() if "jax" in f.spec.names}  # type: ignore[attr-defined]
@@ -327,6 +330,27 @@ def test_every_public_function_says_what_it_takes_and_gives() -> None:
         for section in ("Args:", "Returns:", "Example:"):
             assert section in text, (function.__name__, section)
         assert getattr(advact_jax, function.__name__) is function
+
+
+# Public names that need no example, and why.
+WITHOUT_EXAMPLE = {"advact_jax.testing.Spec": "is only imported there, and public nowhere"}
+
+
+def test_every_public_name_has_an_example() -> None:
+    public = tools.module("public")
+    listed = [advact_jax, *public.modules().values(), advact_jax.diagnostics.nnx]
+    docstrings = {
+        f"{module.__name__}.{name}": getattr(module, name).__doc__ or ""
+        for module in listed
+        for name in public.names(module)
+    }
+    assert "advact_jax.testing.check_jit" in docstrings
+    missing = {
+        name
+        for name, text in docstrings.items()
+        if not re.search(r"^Example:\n +>>> ", inspect.cleandoc(text), re.MULTILINE)
+    }
+    assert missing == {*WITHOUT_EXAMPLE}
 
 
 def test_coefficients_are_what_the_fit_prints() -> None:

@@ -62,7 +62,14 @@ def slope(function: Function, x: Any) -> Array:
 
 
 class Moments(NamedTuple):
-    """Number, mean and sum of squared deviations of numbers, which `merge_moments` joins."""
+    """Number, mean and sum of squared deviations of numbers, which `merge_moments` joins.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> found = diagnostics.moments(jnp.array([[1.0, 2.0], [3.0, 6.0]]))
+      >>> found.mean, found.variance
+      (Array(3., dtype=float32), Array(3.5, dtype=float32))
+    """
 
     number: Array
     mean: Array
@@ -255,6 +262,15 @@ class Rank(NamedTuple):
       cosine: mean cosine of the angle between two of the rows.
       effective_rank: the exponential of the entropy of the singular values.
       stable_rank: the squared Frobenius norm over the squared largest singular value.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> apart = diagnostics.rank_collapse(jnp.eye(4, 3))
+      >>> apart.cosine, apart.effective_rank
+      (Array(0., dtype=float32), Array(3.00, dtype=float32))
+      >>> alike = diagnostics.rank_collapse(jnp.eye(4, 3) + 10)
+      >>> alike.cosine, alike.effective_rank
+      (Array(0.998, dtype=float32), Array(1.28, dtype=float32))
     """
 
     cosine: Array

@@ -30,6 +30,17 @@ class Observation(NamedTuple):
     Attributes:
       layers: the `Measures` of each activation, by its path, in the order of the forward pass.
       gradients: the norm of the gradient by layer; empty where none was taken.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> loss = lambda w, x: advact_jax.tanh(x @ w["dense"]["kernel"]).sum()
+      >>> watched = jax.jit(diagnostics.value_and_grad(loss, most=0))
+      >>> weights = {"dense": {"kernel": jnp.zeros((2, 3))}}
+      >>> (value, gradient), seen = watched(weights, jnp.ones((4, 2)))
+      >>> list(seen.layers), seen.layers["tanh"].outputs.mean
+      (['tanh'], Array(0., dtype=float32))
+      >>> seen.gradients["dense"]
+      Array(9.798, dtype=float32)
     """
 
     layers: OrderedDict[str, Measures]
@@ -42,6 +53,14 @@ class Found(NamedTuple):
     Attributes:
       seen: those that are measured.
       unseen: those that lie in a loop, a branch or the like, where they cannot be.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> def net(x):
+      ...     x = advact_jax.gelu(x)
+      ...     return jax.lax.while_loop(lambda x: x.sum() < 9, advact_jax.softplus, x)
+      >>> diagnostics.found(net, jnp.ones(3))
+      Found(seen=('gelu',), unseen=('while/softplus',))
     """
 
     seen: tuple[str, ...]

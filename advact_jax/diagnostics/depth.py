@@ -38,6 +38,16 @@ class DepthReport:
         "output_variance" of what leaves it.
       measured: the same, in random nets.
       fixed_point: where depth leads.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> report = diagnostics.depth_report("relu", "he_normal", depth=10, width=64, seeds=2)
+      >>> print(report.theory["correlation"][[0, 4, 9]])
+      [0.5 0.779 0.886]
+      >>> report.measured["correlation"].shape
+      (2, 10)
+      >>> print(report.verdict())
+      EDGE OF CHAOS: chi_1 = 1.0000. Gradients keep their size, and inputs draw together ...
     """
 
     name: str

@@ -214,6 +214,13 @@ class FixedPoint:
       gradient_depth: the number of layers in which the squared norm of a gradient changes by e.
       phase: "ordered" if chi_1 is below 1 (gradients vanish, inputs become alike), "chaotic" above
         (gradients explode, inputs become unlike), else "edge".
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> report = diagnostics.depth_report("relu", "he_normal", depth=10, width=64, seeds=2)
+      >>> point = report.fixed_point
+      >>> print(f"{point.phase}: {point.variance:.2f}, {point.chi:.2f}, {point.gradient_depth}")
+      edge: 1.00, 1.00, inf
     """
 
     variance: float

@@ -35,6 +35,14 @@ class Measures(NamedTuple):
       passed: the same of the gradient by the input, which is what is left of it.
       batches: how many batches there were.
       rank: the `Rank` of the output, averaged over the batches.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> watched = diagnostics.observe(advact_jax.relu, most=0)
+      >>> y, seen = watched(jnp.array([[-1.0, 2.0], [-3.0, -4.0]]))
+      >>> measures = seen.layers["relu"]
+      >>> measures.active, measures.saturated
+      (Array([False,  True], dtype=bool), Array(3., dtype=float32))
     """
 
     outputs: Moments
@@ -69,6 +77,13 @@ def measure(
 
     Returns:
       The `Measures`, whose gradients are NaN.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> x = jnp.array([[-5.0, 0.0], [-6.0, 7.0]])
+      >>> measures = diagnostics.measure(diagnostics.slope(jnp.tanh, x), jnp.tanh(x), most=0)
+      >>> measures.saturated, measures.active
+      (Array(3., dtype=float32), Array([False,  True], dtype=bool))
     """
     small = jnp.abs(wide(slopes)) < saturated
     unknown = jnp.full((), jnp.nan, jnp.float32)
@@ -143,6 +158,14 @@ def values(measures: Measures) -> dict[str, Array]:
     Returns:
       Mean and standard deviation of the output, `saturation`, the share of dead units, the norm of
       the gradient by the output (root mean square over the batches), `gradient_lost`, `Rank`.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> x = jnp.array([[-5.0, 0.0], [-6.0, 7.0]])
+      >>> measures = diagnostics.measure(diagnostics.slope(jnp.tanh, x), jnp.tanh(x), most=0)
+      >>> found = diagnostics.values(measures)
+      >>> found["mean"], found["saturation"], found["dead"]
+      (Array(-0.25, dtype=float32), Array(0.75, dtype=float32), Array(0.5, dtype=float32))
     """
     return {
         "mean": measures.outputs.mean,

@@ -57,6 +57,18 @@ class Finding(NamedTuple):
       text: what was measured, and the threshold.
       advice: what to try.
       source: where the problem, or the threshold itself, is described.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> watched = diagnostics.observe(advact_jax.relu, most=0)
+      >>> y, seen = watched(jnp.array([[-1.0, 2.0], [-3.0, 4.0]]))
+      >>> history = diagnostics.History()
+      >>> history.add(0, seen)
+      >>> finding = history.findings()[0]
+      >>> finding.problem, finding.layers
+      ('dead units', ('relu',))
+      >>> print(finding.text)
+      units never active in what was seen: relu (50%); our threshold is 10%, ...
     """
 
     problem: str
@@ -83,6 +95,17 @@ def judge(
 
     Returns:
       The findings, the gravest first; none if all is well as far as this can tell.
+
+    Example:
+      >>> from advact_jax import diagnostics
+      >>> watched = diagnostics.observe(advact_jax.sigmoid, most=0)
+      >>> y, seen = watched(jnp.array([[-9.0, 2.0], [0.0, 8.0]]))
+      >>> rows = {layer: diagnostics.values(measures) for layer, measures in seen.layers.items()}
+      >>> diagnostics.judge(rows, {"dense": 2.0})
+      []
+      >>> for finding in diagnostics.judge(rows, {"dense": 2.0}, earlier=[0.1, 0.1, 0.1]):
+      ...     print(finding)
+      GRADIENT SPIKE: the gradient is 20.0 times its average so far; the threshold is 10, ...
     """
     norms = gradients or {}
     found = [

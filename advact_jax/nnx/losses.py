@@ -14,7 +14,16 @@ from advact_jax.regularizers import Regularizer
 
 
 class RegularizationLoss(nnx.Variable):
-    """A penalty that a layer found in its last call, a float32 scalar."""
+    """A penalty that a layer found in its last call, a float32 scalar.
+
+    Example:
+      >>> import flax.nnx
+      >>> from advact_jax import nnx
+      >>> layer = nnx.PReLU(3, alpha_regularizer="l2")
+      >>> y = layer(jnp.ones((4, 3)))
+      >>> jax.tree.leaves(flax.nnx.state(layer, nnx.RegularizationLoss))
+      [Array(0.001875, dtype=float32)]
+    """
 
 
 def no_loss(*regularizers: Regularizer | None) -> RegularizationLoss | None:

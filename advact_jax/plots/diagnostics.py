@@ -50,6 +50,18 @@ def layers_by_steps(
     Raises:
       ValueError: if the history is empty, or a quantity is unknown.
       ImportError: if matplotlib is missing.
+
+    Example:
+      >>> from advact_jax import diagnostics, plots
+      >>> net = lambda x: advact_jax.sigmoid(advact_jax.relu(x))
+      >>> watched = jax.jit(diagnostics.observe(net, most=0))
+      >>> history = diagnostics.History()
+      >>> for step in (0, 100, 200):
+      ...     y, seen = watched(step * jnp.array([[-1.0, 1.0]]))
+      ...     history.add(step, seen)
+      >>> figure = plots.layers_by_steps(history, ["saturation", "dead"])
+      >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+      ['relu', 'sigmoid']
     """
     if not history.steps:
         raise ValueError("layers_by_steps: expected a history with an observation, got none.")
@@ -145,6 +157,19 @@ def learned_parameters(history: History) -> Figure:
     Raises:
       ValueError: if no parameters were kept.
       ImportError: if matplotlib is missing.
+
+    Example:
+      >>> from advact_jax import diagnostics, plots
+      >>> net = lambda parameters, x: advact_jax.prelu(x, parameters["alpha"])
+      >>> watched = jax.jit(diagnostics.observe(net, most=0))
+      >>> history = diagnostics.History()
+      >>> for step, alpha in [(0, 0.25), (100, 0.31), (200, 0.33)]:
+      ...     parameters = {"alpha": jnp.full(4, alpha)}
+      ...     y, seen = watched(parameters, jnp.ones((2, 4)))
+      ...     history.add(step, seen, parameters)
+      >>> figure = plots.learned_parameters(history)
+      >>> [axes.get_title() for axes in figure.axes]
+      ['alpha']
     """
     parameters = history.parameters()
     if not parameters:
@@ -196,6 +221,13 @@ def depth(*reports: DepthReport) -> Figure:
     Raises:
       ValueError: if there is none.
       ImportError: if matplotlib is missing.
+
+    Example:
+      >>> from advact_jax import diagnostics, plots
+      >>> report = diagnostics.depth_report("relu", "he_normal", depth=10, width=64, seeds=2)
+      >>> figure = plots.depth(report)
+      >>> [axes.get_title() for axes in figure.axes][1:]
+      ['correlation of two inputs', 'squared gradient norm, last = 1']
     """
     if not reports:
         raise ValueError("depth: expected a report of depth_report or several, got none.")

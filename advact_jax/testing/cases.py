@@ -28,7 +28,19 @@ def mpmath() -> Any:
 
 
 class ContractError(AssertionError):
-    """A contract of an activation does not hold."""
+    """A contract of an activation does not hold.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation(slope_limits=(0.0, 1.0))
+      ... def bent(x):
+      ...     return jnp.where(x > 0, x, 0.1 * x)
+      >>> try:
+      ...     testing.check_limits(testing.Case(bent), "float32")
+      ... except testing.ContractError as error:
+      ...     print(error)
+      bent(): expected slope_limits [0. 1.] at -inf and inf in float32, got [0.1 1. ].
+    """
 
 
 class Checked:
@@ -73,6 +85,14 @@ class Case(Checked):
     Attributes:
       function: the public function.
       given: parameters and flags by name; the others stay at their default.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> case = testing.Case(advact_jax.elu, {"alpha": 0.5})
+      >>> case.name, case.at("limits"), case.differentiable
+      ('elu(alpha=0.5)', (-0.5, inf), ['alpha'])
+      >>> print(case(-1.0), case.derivative_by("alpha", 0.5)(-1.0))
+      -0.3161 -0.6321
     """
 
     function: Callable[..., Any]
@@ -141,7 +161,15 @@ def _plain(value: Any) -> Any:
 
 
 def cases(function: Callable[..., Any]) -> list[Case]:
-    """Return the cases to check: the defaults, each flag, and each sample of each parameter."""
+    """Return the cases to check: the defaults, each flag, and each sample of each parameter.
+
+    Example:
+      >>> from advact_jax.testing.cases import cases
+      >>> [case.name for case in cases(advact_jax.gelu)]
+      ['gelu()', 'gelu(approximate=False)']
+      >>> [case.name for case in cases(advact_jax.prelu)]
+      ['prelu(alpha=0.25)', 'prelu(alpha=-0.5)']
+    """
     spec: Spec = function.spec  # type: ignore[attr-defined]
     required = {
         key: np.float32(parameter.samples[0])
@@ -166,6 +194,12 @@ class RowCase(Checked):
     Attributes:
       function: the public function.
       given: its other arguments by name.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> case = testing.RowCase(advact_jax.maxout, {"k": 2})
+      >>> case.name, case(jnp.array([[1.0, 5.0, -3.0, -2.0]]))
+      ('maxout(k=2)', Array([[ 5., -2.]], dtype=float32))
     """
 
     function: Callable[..., Any]
@@ -215,5 +249,11 @@ class RowCase(Checked):
 
 
 def row_cases(function: Callable[..., Any]) -> list[RowCase]:
-    """Return the cases of a function along an axis, one for each ``given`` of its declaration."""
+    """Return the cases of a function along an axis, one for each ``given`` of its declaration.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> [case.name for case in testing.row_cases(advact_jax.maxout)]
+      ['maxout(k=2)', 'maxout(k=4)']
+    """
     return [RowCase(function, given) for given in function.spec.given]  # type: ignore[attr-defined]

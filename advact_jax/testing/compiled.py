@@ -17,6 +17,13 @@ def residual_bytes(function: Callable[[Any], Any], dtype: Any = jnp.float32) -> 
     """Return the bytes kept per hidden element for the backward pass of a scan over MLP blocks.
 
     The input of the next product, which every net keeps, is included.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> testing.residual_bytes(advact_jax.softplus)
+      8.0
+      >>> testing.residual_bytes(advact_jax.lean("softplus", "output"))
+      4.0
     """
     layers, batch, width, hidden = 3, 8, 16, 64
 
@@ -37,7 +44,15 @@ def residual_bytes(function: Callable[[Any], Any], dtype: Any = jnp.float32) -> 
 
 
 def check_residuals(case: Case) -> None:
-    """Check that the backward pass keeps no more than the declaration says."""
+    """Check that the backward pass keeps no more than the declaration says.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> case = testing.Case(advact_jax.relu)
+      >>> case.spec.residual_bytes
+      4
+      >>> testing.check_residuals(case)
+    """
     limit = case.spec.residual_bytes
     if case.given and case.spec.region is not None:
         limit = max(limit, 5)
@@ -47,7 +62,15 @@ def check_residuals(case: Case) -> None:
 
 
 def check_lowering(case: Case, platforms: tuple[str, ...] = PLATFORMS) -> None:
-    """Check that value and gradient lower for each platform, which needs no such hardware."""
+    """Check that value and gradient lower for each platform, which needs no such hardware.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation()
+      ... def cubic(x):
+      ...     return x + 0.1 * x**3
+      >>> testing.check_lowering(testing.Case(cubic), platforms=("cuda", "tpu"))
+    """
     for dtype in (jnp.float32, jnp.bfloat16):
         shape = jax.ShapeDtypeStruct((4, 8), dtype)
         for function in accuracy.derivatives(case)[:2]:
@@ -55,7 +78,12 @@ def check_lowering(case: Case, platforms: tuple[str, ...] = PLATFORMS) -> None:
 
 
 def check_pallas(case: Case) -> None:
-    """Check use inside a Pallas kernel, in interpret mode."""
+    """Check use inside a Pallas kernel, in interpret mode.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> testing.check_pallas(testing.Case(advact_jax.relu))
+    """
     from jax.experimental import pallas
 
     x = jnp.asarray(np.linspace(-4, 4, 32).reshape(4, 8), jnp.float32)

@@ -18,6 +18,16 @@ def check_accuracy(case: Case, dtype: Any, judge: Callable[[Any], Any] | None = 
 
     For 16 bits every input is checked; for float32 a dense sample, the tails, and the
     neighbourhoods of kinks and of zero. Where the truth is finite the result must be.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation()
+      ... def shrink(x):
+      ...     return x - jnp.tanh(x)
+      >>> case = testing.Case(shrink)
+      >>> testing.check_accuracy(case, jnp.float16, judge=advact_jax.tanh_shrink)
+      Traceback (most recent call last):
+      advact_jax.testing.cases.ContractError: shrink(): expected a value in float16 within 0.51 ...
     """
     x = accuracy.inputs(case.spec, jnp.dtype(dtype), case.given)
     errors = accuracy.measure(case, judge or case, x, case.spec.value_floor)
@@ -40,7 +50,13 @@ def _check_errors(case: Case, dtype: Any, errors: Iterable[accuracy.Error], of: 
 
 
 def check_parameter_accuracy(case: Case, dtype: Any) -> None:
-    """Check the derivative by each parameter against the float64 path, in ulps of ``dtype``."""
+    """Check the derivative by each parameter against the float64 path, in ulps of ``dtype``.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> case = testing.Case(advact_jax.prelu, {"alpha": 0.25})
+      >>> testing.check_parameter_accuracy(case, jnp.bfloat16)
+    """
     dtype = jnp.dtype(dtype)
     x = accuracy.inputs(case.spec, dtype, case.given)
     by = {
@@ -60,6 +76,15 @@ def check_nan(case: Case, dtype: Any) -> None:
     """Check that NaN gives NaN, in value, gradient and the derivative by each parameter.
 
     A note on "nan" tells why a gradient doesn't.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation()
+      ... def rectified(x):
+      ...     return jnp.where(x > 0, x, 0)
+      >>> testing.check_nan(testing.Case(rectified), jnp.float32)
+      Traceback (most recent call last):
+      advact_jax.testing.cases.ContractError: rectified(): expected a value of NaN at NaN, got 0.0.
     """
     x = jnp.asarray([math.nan, 0.5], dtype)
     value, first, _ = accuracy.derivatives(case)
@@ -75,7 +100,18 @@ def check_nan(case: Case, dtype: Any) -> None:
 
 
 def check_limits(case: Case, dtype: Any) -> None:
-    """Check value and slope at minus and plus infinity against the declared limits."""
+    """Check value and slope at minus and plus infinity against the declared limits.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation(limits=(0.0, 1.0))
+      ... def centred(x):
+      ...     return jnp.tanh(x)
+      >>> testing.check_limits(testing.Case(centred), "float32")
+      Traceback (most recent call last):
+      advact_jax.testing.cases.ContractError: centred(): expected limits [0. 1.] at -inf and inf in
+      float32, got [-1.  1.].
+    """
     value, first, _ = accuracy.derivatives(case)
     x = jnp.asarray([-math.inf, math.inf], dtype)
     for field, function in (("limits", value), ("slope_limits", first)):

@@ -38,6 +38,14 @@ def reference_derivative(case: Case, x: float, order: int, by: str | None = None
     """Return the reference, or a derivative of it, at ``x`` as an mpmath number.
 
     At a kink the derivative is one-sided, from the side of the piece that owns the point.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> case = testing.Case(advact_jax.tanh)
+      >>> print(testing.reference_derivative(case, 0.5, order=1))
+      0.786447732965927
+      >>> print(testing.reference_derivative(testing.Case(advact_jax.relu), 0.0, order=1))
+      0.0
     """
     mp = mpmath()
     formula: Any = case.spec.reference
@@ -64,7 +72,17 @@ def reference_derivative(case: Case, x: float, order: int, by: str | None = None
 
 
 def check_reference(case: Case) -> None:
-    """Check the float64 path, with its derivatives, against the declaration's mpmath reference."""
+    """Check the float64 path, with its derivatives, against the declaration's mpmath reference.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation(reference=lambda mp, x: x / (1 + abs(x)))
+      ... def squashed(x):
+      ...     return x / (1.001 + jnp.abs(x))
+      >>> testing.check_reference(testing.Case(squashed))
+      Traceback (most recent call last):
+      advact_jax.testing.cases.ContractError: squashed(): expected a value of ...
+    """
     if case.spec.reference is None:
         return
     x = reference_points(case)

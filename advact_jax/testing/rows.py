@@ -19,6 +19,11 @@ def check_row_accuracy(case: RowCase, dtype: Any) -> None:
 
     Values count in ulps of the entry (or of what the declaration says), derivatives as
     `accuracy.measure_rows` says.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> (case,) = testing.row_cases(advact_jax.crelu)
+      >>> testing.check_row_accuracy(case, jnp.bfloat16)
     """
     if case.spec.reference is None:
         return
@@ -38,7 +43,13 @@ def check_row_accuracy(case: RowCase, dtype: Any) -> None:
 
 
 def check_row_reference(case: RowCase) -> None:
-    """Check the float64 path, and its derivative along a direction, against the reference."""
+    """Check the float64 path, and its derivative along a direction, against the reference.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> (case,) = testing.row_cases(advact_jax.softmax)
+      >>> testing.check_row_reference(case)
+    """
     mp = mpmath()
 
     if case.spec.reference is None:

@@ -17,6 +17,16 @@ def check_rule(case: Case) -> None:
 
     First and second derivatives by ``x``, by each parameter, and mixed, in closed form at points
     away from the kinks; forward and reverse mode agree. Parameters take all their sample values.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation(dx=lambda x: 1.01 * jnp.cos(x))
+      ... def wave(x):
+      ...     return jnp.sin(x)
+      >>> testing.check_rule(testing.Case(wave))
+      Traceback (most recent call last):
+      advact_jax.testing.cases.ContractError: wave(): expected jacrev at x = -4.13 to be -0.55002,
+      as autodiff of the formula has it, got -0.55552.
     """
     kinks = accuracy.kinks_of(case.spec, case.given)
     points = np.asarray([v for v in np.linspace(-4.13, 4.27, 41) if v not in kinks])
@@ -69,7 +79,17 @@ def _samples(case: Case, names: list[str], values: list[Any]) -> list[list[Any]]
 
 
 def check_modes(case: Case, dtype: Any = jnp.float32) -> None:
-    """Check that reverse, forward, linearize and both second orders give the same."""
+    """Check that reverse, forward, linearize and both second orders give the same.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation()
+      ... def mixed(x):
+      ...     return x * jnp.sum(x)
+      >>> testing.check_modes(testing.Case(mixed))
+      Traceback (most recent call last):
+      advact_jax.testing.cases.ContractError: mixed(): expected ...
+    """
     x = jnp.asarray(np.linspace(-3.3, 3.1, 17), dtype)
     ones = jnp.ones_like(x)
     _, first, second = accuracy.derivatives(case)

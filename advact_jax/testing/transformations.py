@@ -14,7 +14,15 @@ from advact_jax.testing.cases import Case
 
 
 def check_dtypes(case: Case) -> None:
-    """Check that the output and the gradient have the input's dtype and shape, whatever it is."""
+    """Check that the output and the gradient have the input's dtype and shape, whatever it is.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> case = testing.Case(advact_jax.relu)
+      >>> case(jnp.array([-1, 2], jnp.int32)).dtype, case.spec.keeps_integers
+      (dtype('int32'), True)
+      >>> testing.check_dtypes(case)
+    """
     for shape in ((), (0,), (2, 0, 3), (2, 3, 4)):
         _check_dtype(case, jax.ShapeDtypeStruct(shape, jnp.float32))
     for dtype in (jnp.bfloat16, jnp.float16, jnp.float32):
@@ -41,7 +49,15 @@ def _check_dtype(case: Case, x: jax.ShapeDtypeStruct) -> None:
 
 
 def check_parameter_shapes(case: Case) -> None:
-    """Check that parameters broadcast, keep the output's dtype and get gradients of their shape."""
+    """Check that parameters broadcast, keep the output's dtype and get gradients of their shape.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation(parameters={"alpha": advact_jax.Parameter()})
+      ... def scaled(x, alpha=2.0):
+      ...     return alpha * x
+      >>> testing.check_parameter_shapes(testing.Case(scaled))
+    """
     for key in case.spec.parameters:
         value = case.arguments[key]
         if value is None:
@@ -72,7 +88,18 @@ def check_parameter_shapes(case: Case) -> None:
 
 
 def check_vmap(case: Case) -> None:
-    """Check vmap over every axis, of the value and of the gradient."""
+    """Check vmap over every axis, of the value and of the gradient.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> testing.check_vmap(testing.Case(advact_jax.relu))
+      >>> @advact_jax.activation()
+      ... def centred(x):
+      ...     return x - jnp.mean(x)
+      >>> testing.check_vmap(testing.Case(centred))
+      Traceback (most recent call last):
+      advact_jax.testing.cases.ContractError: centred(): expected vmap over axis 0 to give ...
+    """
     x = jnp.asarray(np.linspace(-4, 4, 24).reshape(2, 3, 4), jnp.float32)
     functions = accuracy.derivatives(case)[:2]
 
@@ -90,7 +117,12 @@ def check_vmap(case: Case) -> None:
 
 
 def check_jit(case: Case) -> None:
-    """Check that jit changes nothing and that a second call compiles nothing."""
+    """Check that jit changes nothing and that a second call compiles nothing.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> testing.check_jit(testing.Case(advact_jax.relu))
+    """
     x = jnp.asarray(np.linspace(-4, 4, 24), jnp.float32)
     for function in accuracy.derivatives(case)[:2]:
         case.expect_close("jit", jax.jit(function)(x), function(x))
@@ -102,7 +134,12 @@ def check_jit(case: Case) -> None:
 
 
 def check_scan_and_remat(case: Case) -> None:
-    """Check scan, jax.checkpoint around the function, and both together, with gradients."""
+    """Check scan, jax.checkpoint around the function, and both together, with gradients.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> testing.check_scan_and_remat(testing.Case(advact_jax.relu))
+    """
     x = jnp.asarray(np.linspace(-2, 2, 8), jnp.float32)
 
     def loop(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -122,7 +159,12 @@ def check_scan_and_remat(case: Case) -> None:
 
 
 def check_shard_map(case: Case) -> None:
-    """Check shard_map over all devices, of the value and of the gradient."""
+    """Check shard_map over all devices, of the value and of the gradient.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> testing.check_shard_map(testing.Case(advact_jax.relu))
+    """
     devices = jax.devices()
     mesh = jax.sharding.Mesh(np.asarray(devices), ("d",))
     spec = jax.sharding.PartitionSpec("d")
@@ -134,7 +176,15 @@ def check_shard_map(case: Case) -> None:
 
 
 def check_strict(case: Case) -> None:
-    """Check strict dtype promotion and rank promotion "raise", with parameters of one axis."""
+    """Check strict dtype promotion and rank promotion "raise", with parameters of one axis.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation(parameters={"alpha": advact_jax.Parameter()})
+      ... def scaled(x, alpha=2.0):
+      ...     return alpha * x
+      >>> testing.check_strict(testing.Case(scaled))
+    """
     x = jax.ShapeDtypeStruct((2, 3, 4), jnp.bfloat16)
     arrays = {
         key: jnp.full((4,), value, jnp.float32)
@@ -153,6 +203,14 @@ def check_strict(case: Case) -> None:
 
 
 def check_leaks(case: Case) -> None:
-    """Check that no tracer leaks from the function and its gradient."""
+    """Check that no tracer leaks from the function and its gradient.
+
+    Example:
+      >>> from advact_jax import testing
+      >>> @advact_jax.activation()
+      ... def cubic(x):
+      ...     return x + 0.1 * x**3
+      >>> testing.check_leaks(testing.Case(cubic))
+    """
     with jax.checking_leaks():
         jax.eval_shape(accuracy.derivatives(case)[1], jax.ShapeDtypeStruct((4,), jnp.float32))
