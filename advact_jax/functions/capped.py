@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from advact_jax import _checks, _gates
 from advact_jax import _numerics as num
+from advact_jax import _smooth as smooth
 from advact_jax._declare import activation, row_function
 from advact_jax._spec import Parameter
 
@@ -27,7 +28,8 @@ def _capped_unit(gate_cap: float, up_cap: float) -> Callable[..., Array]:
         return jnp.where(linear, x, bound * num.tanh(x / bound))
 
     def rise(x: Array, bound: float) -> Array:
-        return num.logistic_slope_times(4.0, x * (2 / bound))
+        e = num.decay(x * (2 / bound))  # The square of 1 + e in parts is rounded less.
+        return e.times_bounded(4 / (1 + (2 * e.value + e.value * e.value)))
 
     def gate(x: Array) -> Array:
         return num.logistic_times(cap(x, gate_cap), x)
@@ -39,9 +41,7 @@ def _capped_unit(gate_cap: float, up_cap: float) -> Callable[..., Array]:
     def curvature(x: Array, c: Array) -> Array:
         sides, top = c * rise(x, gate_cap), cap(x, gate_cap)
         bend = num.logistic_times(sides * top * (-2 / gate_cap**2), x)
-        return bend + (
-            num.logistic_slope_times(2 * sides, x) + num.logistic_curvature_times(c * top, x)
-        )
+        return bend + smooth.gated_curvature(x, 2 * sides, c * top)
 
     ruled = _gates.ruled(gate, slope)
 
