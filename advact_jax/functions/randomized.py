@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from advact_jax import _checks, _rows
 from advact_jax import _numerics as num
 from advact_jax._declare import row_function
+from advact_jax._rows import Axes
 from advact_jax._rule import compute_dtype
 from advact_jax._shares import with_sink
 from advact_jax._spec import Parameter
@@ -114,7 +115,7 @@ def _leaky_rule(lower: float, upper: float, primals: Any, tangents: Any) -> tupl
 @row_function(
     static=("hard", "axis"),
     needs_key=True,
-    kept=9,
+    kept=8,
     tier="stable",
     latex=r"\mathrm{softmax}((x + g) / \tau), \quad g_i = -\log(-\log u_i), \; u_i \sim U(0, 1)",
     paper="Jang, Gu & Poole 2017, Categorical reparameterization with Gumbel-softmax, "
@@ -167,15 +168,24 @@ def gumbel_softmax(
     _checks.boolean("gumbel_softmax", "hard", hard)
     x, axes, given = _rows.arguments("gumbel_softmax", "x", x, axis, tau=tau, where=where)
     _checks.axis_index("gumbel_softmax", axis, x.ndim)
-    wide = compute_dtype(x.dtype)
-    noise = jax.random.gumbel(key, x.shape, wide)
-    tau = jnp.asarray(given["tau"]).astype(wide)
-    # What is infinite stays so, and has no part in the derivative by tau.
-    finite = jnp.isfinite(x) if given["where"] is None else jnp.isfinite(x) & given["where"]
-    logits = jnp.where(finite, x, 0).astype(wide) + noise
-    logits = jnp.where(finite, logits / tau, x.astype(wide))
+    tau = jnp.asarray(given["tau"]).astype(compute_dtype(x.dtype))
+    logits = jax.checkpoint(functools.partial(_noisy, axes=axes), prevent_cse=False)(
+        x, key, tau, given["where"]
+    )
     soft = with_sink(logits, None, given["where"], axes)[0].astype(x.dtype)
     return _straight_through(logits, soft, given["where"], axes[0]) if hard else soft
+
+
+def _noisy(x: Array, key: Array, tau: Array, mask: Array | None, axes: Axes) -> Array:
+    """Return (x + noise) / tau, less a number in each row."""
+    # What is infinite stays so, and has no part in the derivative by tau.
+    finite = jnp.isfinite(x) if mask is None else jnp.isfinite(x) & mask
+    # Less the largest first, near which nothing is lost when the noise is added.
+    wide = jnp.where(finite, x, -jnp.inf).astype(tau.dtype)
+    largest = lax.stop_gradient(jnp.max(wide, axes, keepdims=True, initial=-jnp.inf))
+    below = jnp.where(finite, wide - jnp.where(largest == -jnp.inf, 0, largest), 0)
+    noise = jax.random.gumbel(key, x.shape, tau.dtype)
+    return jnp.where(finite, (below + noise) / tau, x.astype(tau.dtype))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
