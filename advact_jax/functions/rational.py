@@ -321,7 +321,8 @@ def rational(
     * Version B: :math:`Q(x) = 1 + |b_1 x + b_2 x^2 + \dots + b_n x^n|`.
     * Version C: :math:`Q(x) = 0.1 + |b_0 + b_1 x + \dots + b_n x^n|`.
     * Version D: as B, and with a key each coefficient is first multiplied by a number drawn evenly
-      from [0.9, 1.1], for the whole call. Without a key it is B.
+      from [0.9, 1.1], for the whole call; the authors' package draws anew for each element, as
+      `jax.vmap` over elements and keys does. Without a key it is B.
 
     At a kink of an absolute value the derivative is that of the side where its argument is
     positive: in version A that on the right of x = 0, and that towards larger b where b is 0, so
