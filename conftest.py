@@ -1,16 +1,18 @@
 """Settings of every test: four virtual CPU devices, the backends, the names in examples.
 
 Tests with the marker ``sampled`` take turns: of thirty, one is run, another each day, so that all
-are run in thirty days; of those with ``sampled(3)``, one in three. What was changed is tested
-whole, as far as the time goes: the activations of the files that differ from the last commit before
-this one, or from the branch that this one left, in up to MOST tests more. Which file a test speaks
-of, its parameter ``case`` says, or SUBJECTS in its module.
+are run in thirty days; of those with ``sampled(3)``, one in three. What a change touches is tested
+whole, as far as the time goes, in up to MOST tests more: the activations of files that differ from
+the last commit before this one, or from the branch that this one left, and of files that import
+such. Which file a test speaks of, its parameter ``case`` says, or SUBJECTS in its module.
 """
 
 from __future__ import annotations
 
+import ast
 import datetime
 import os
+import pathlib
 import subprocess
 import zlib
 
@@ -28,10 +30,10 @@ import pytest  # noqa: E402
 hypothesis.settings.register_profile("default", deadline=None, max_examples=40, derandomize=True)
 hypothesis.settings.load_profile("default")
 
-# What is changed is tested by this many tests beside the day's sample. They take a minute or two
-# on two cores; `make exhaustive ARGS=--changed` runs all of it, ARGS="--family gates" those of one
-# file.
-MOST = 60
+# What a change touches is tested by this many tests beside the day's sample, all of a family or
+# two, in two minutes on two cores; `make exhaustive ARGS=--changed` runs all where more is touched,
+# ARGS="--family gates" the tests of one file.
+MOST = 300
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--family", action="append", help="only the tests of advact_jax/functions/FAMILY.py"
     )
-    group.addoption("--changed", action="store_true", help="only the tests of what was changed")
+    group.addoption("--changed", action="store_true", help="only what a change touches")
+    group.addoption(
+        "--touched", type=int, default=MOST, help=f"how many tests of these more ({MOST})"
+    )
     group.addoption("--day", help="the day whose sample is run: 2026-01-31 (today)")
 
 
@@ -64,23 +69,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the sampled tests whose day it is not, and those of other families."""
     families = {f"advact_jax.functions.{name}" for name in config.getoption("--family") or ()}
     if config.getoption("--changed"):
-        families |= {"", *_changed_modules()}  # None may be.
+        families |= {"", *_touched_modules()}  # None may be.
     if families:
         _keep(config, items, [item for item in items if _subjects(item) & families])
     one_in = _one_in(config)
     if one_in == 1 or not any(item.get_closest_marker("sampled") for item in items):
         return
-    today, changed = datetime.date.fromisoformat(os.environ["ADVACT_DAY"]), _changed_modules()
-    day, chosen, of_changed = today.toordinal(), set[pytest.Item](), []
+    day = datetime.date.fromisoformat(os.environ["ADVACT_DAY"]).toordinal()
+    changed, touched = _changed_modules(), _touched_modules()
+    chosen, of_changed = set[pytest.Item](), list[pytest.Item]()
     for item in items:
         marker = item.get_closest_marker("sampled")
         period = 1 if marker is None else marker.args[0] if marker.args else one_in
         if (zlib.crc32(item.nodeid.encode()) + day) % period == 0:
             chosen.add(item)
-        elif _subjects(item) & changed:
+        elif _subjects(item) & touched:
             of_changed.append(item)
-    of_changed.sort(key=lambda item: zlib.crc32(f"{day} {item.nodeid}".encode()))
-    chosen.update(of_changed[:MOST])
+    # Those of the changed files themselves first.
+    of_changed.sort(
+        key=lambda item: (
+            not _subjects(item) & changed,
+            zlib.crc32(f"{day} {item.nodeid}".encode()),
+        )
+    )
+    chosen.update(of_changed[: config.getoption("--touched")])
     _keep(config, items, [item for item in items if item in chosen])
 
 
@@ -101,6 +113,32 @@ def _subjects(item: pytest.Item) -> set[str]:
     return {module.__name__, *(f"advact_jax.{name}" for name in subjects)}
 
 
+def _touched_modules() -> set[str]:
+    """Return the modules that differ, and those of the package that import one of them."""
+    touched, before = _changed_modules(), set[str]()
+    imports = _imports()
+    while touched != before:
+        before = set(touched)
+        touched |= {name for name, imported in imports.items() if imported & touched}
+    return touched
+
+
+def _imports() -> dict[str, set[str]]:
+    """Return what each module of the package imports from the package."""
+    package = pathlib.Path(__file__).parent / "advact_jax"
+    found: dict[str, set[str]] = {}
+    for file in package.rglob("*.py"):
+        imported = found.setdefault(_module(file.relative_to(package.parent)), set())
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+    return found
+
+
+def _module(file: pathlib.PurePath) -> str:
+    return ".".join(file.with_suffix("").parts)
+
+
 def _changed_modules() -> set[str]:
     """Return the modules that differ from the branch point, or else from the commit before."""
 
@@ -112,7 +150,7 @@ def _changed_modules() -> set[str]:
     if not base or base == git("rev-parse", "HEAD"):
         base = "HEAD~1"
     files = git("diff", "--name-only", base).splitlines()
-    return {f.removesuffix(".py").replace("/", ".") for f in files if f.endswith(".py")}
+    return {_module(pathlib.PurePath(f)) for f in files if f.endswith(".py")}
 
 
 @pytest.fixture(params=["cpu", "gpu", "tpu"], scope="session")

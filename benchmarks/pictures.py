@@ -78,7 +78,7 @@ def speed(out: Path) -> Any:
     axes[0][0].invert_yaxis()
     for peer in ("jax.nn", "keras", "torch", "copy"):
         axes[0][-1].plot([], [], "o", color=COLOURS[peer], label=peer)
-    axes[0][-1].legend(frameon=False, loc="lower right")
+    _legend(drawn, axes)
     return drawn
 
 
