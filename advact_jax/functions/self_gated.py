@@ -103,8 +103,8 @@ def hard_silu(x: ArrayLike) -> Array:
       >>> advact_jax.hard_silu(jnp.array([-4.0, -1.5, 0.0, 3.0]))
       Array([-0.   , -0.375,  0.   ,  3.   ], dtype=float32)
     """
-    x = jnp.asarray(x)
-    return jnp.maximum(x, -3) * (jnp.clip(x + 3, 0, 6) / 6)
+    above = jnp.maximum(jnp.asarray(x), -3)
+    return above * (jnp.minimum(above + 3, 6) / 6)
 
 
 hard_swish = hard_silu
