@@ -126,8 +126,8 @@ def telu(x: ArrayLike) -> Array:
       An array with the dtype of ``x``.
 
     Example:
-      >>> advact_jax.telu(jnp.array([-1.0, 0.0, 1.0]))
-      Array([-0.352,  0.       ,  0.991], dtype=float32)
+      >>> print(advact_jax.telu(jnp.array([-1.0, 0.0, 1.0])))
+      [-0.352  0.     0.991]
     """
     return _telu_value(jnp.asarray(x))
 
