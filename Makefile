@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test exhaustive peers examples lint types accuracy tables bench parity docs browser newest newest-python clean
+.PHONY: demo test exhaustive peers examples lint types accuracy tables bench parity docs browser long newest newest-python clean
 
 demo: .venv/with-demo
 	$(RUN) examples/digits_cnn.py $(ARGS)
@@ -68,6 +68,10 @@ docs: .venv/with-docs
 # The site in a real browser, for which Chromium must be installed.
 browser: docs .venv/with-tests .venv/with-browser
 	$(RUN) -m pytest -n0 tests/site $(ARGS)
+
+# Every command of the documents that takes minutes, benchmarks in short: a quarter of an hour.
+long: demo docs peers accuracy .venv/with-tests .venv/with-peers .venv/with-demo
+	$(RUN) -m pytest --long -n0 -m long $(ARGS)
 
 # The contracts once more, on the newest Python here and so on the newest JAX.
 newest: .venv-newest/with-tests

@@ -47,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--touched", type=int, default=MOST, help=f"how many tests of these more ({MOST})"
     )
+    group.addoption("--long", action="store_true", help="also the tests that take minutes")
     group.addoption("--day", help="the day whose sample is run: 2026-01-31 (today)")
 
 
@@ -66,7 +67,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the sampled tests whose day it is not, and those of other families."""
+    """Leave out the sampled tests whose day it is not, those of other families, and long ones."""
+    if not config.getoption("--long"):
+        _keep(config, items, [item for item in items if not item.get_closest_marker("long")])
     families = {f"advact_jax.functions.{name}" for name in config.getoption("--family") or ()}
     if config.getoption("--changed"):
         families |= {"", *_touched_modules()}  # None may be.

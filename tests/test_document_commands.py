@@ -1,7 +1,8 @@
 """The commands that README, CONTRIBUTING and the guides name exist, and run where that is quick.
 
-Those of make that train, measure or build for minutes are only looked up: their recipes must be
-there. The checks of every change run `make test`, `lint`, `types`, `examples` and `newest` as such.
+Those that train, measure or build for minutes are only looked up each day, and run by `make long`:
+benchmarks in their short form, into a folder of their own. The checks of every change run `make
+test` itself, and `lint`, `types`, `examples` and `newest`.
 """
 
 from __future__ import annotations
@@ -82,9 +83,40 @@ def test_the_command_line_runs(
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "command", [c for c in of("python ") if not c.startswith("python -m advact_jax ")]
-)
+def scripts(*, long: bool) -> list[str]:
+    """Return the scripts that take minutes, or the others."""
+    found = [c for c in of("python ") if not c.startswith("python -m advact_jax ")]
+    return [c for c in found if takes_long(module_of(c)) == long]
+
+
+def module_of(command: str) -> str:
+    _, *words = shlex.split(command)
+    return words[words[0] == "-m"].removesuffix(".py").replace("/", ".")
+
+
+def takes_long(module: str) -> bool:
+    package, _, last = module.rpartition(".")
+    return last in LONG or package == "benchmarks" and last not in QUICK
+
+
+@pytest.mark.parametrize("command", scripts(long=True))
+def test_the_long_script_is_there(command: str) -> None:
+    module: Any = importlib.import_module(module_of(command))
+    assert callable(module.main)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", scripts(long=True))
+def test_the_long_script_runs(command: str, tmp_path: Path) -> None:
+    module = module_of(command)
+    short = ["--short", "--out", str(tmp_path)] if module.rpartition(".")[2] not in LONG else []
+    words = [sys.executable, "-m", module, *short]
+    ran = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout or any(tmp_path.iterdir()) or module == "benchmarks.pictures"
+
+
+@pytest.mark.parametrize("command", scripts(long=False))
 def test_the_script_runs(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,11 +124,7 @@ def test_the_script_runs(
         command += " machine"  # a table of those that it prints
     _, *words = shlex.split(command)
     name, *arguments = words[words[0] == "-m" :]
-    module: Any = importlib.import_module(name.removesuffix(".py").replace("/", "."))
-    package, _, last = module.__name__.rpartition(".")
-    if last in LONG or package == "benchmarks" and last not in QUICK:
-        assert callable(module.main)
-        return
+    module: Any = importlib.import_module(module_of(command))
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     module.main()
     assert capsys.readouterr().out
