@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import functools
 import os
 import pathlib
 import subprocess
@@ -86,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         period = 1 if marker is None else marker.args[0] if marker.args else one_in
         if (zlib.crc32(item.nodeid.encode()) + day) % period == 0:
             chosen.add(item)
-        elif _subjects(item) & touched:
+        elif _subjects(item) & touched and _has_backend(item):
             of_changed.append(item)
     # Those of the changed files themselves first.
     of_changed.sort(
@@ -114,6 +115,19 @@ def _subjects(item: pytest.Item) -> set[str]:
         return set()
     subjects = getattr(module, "SUBJECTS", ())
     return {module.__name__, *(f"advact_jax.{name}" for name in subjects)}
+
+
+def _has_backend(item: pytest.Item) -> bool:
+    """Tell whether a test would be run here, and not skipped for its backend."""
+    return _is_found(getattr(getattr(item, "callspec", None), "params", {}).get("backend", "cpu"))
+
+
+@functools.cache
+def _is_found(backend: str) -> bool:
+    try:
+        return bool(jax.devices(backend))
+    except RuntimeError:
+        return False
 
 
 def _touched_modules() -> set[str]:
@@ -159,11 +173,9 @@ def _changed_modules() -> set[str]:
 @pytest.fixture(params=["cpu", "gpu", "tpu"], scope="session")
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run a test on each backend that JAX finds."""
-    try:
-        device = jax.devices(request.param)[0]
-    except RuntimeError:
+    if not _is_found(request.param):
         pytest.skip(f"JAX finds no {request.param}")
-    with jax.default_device(device):
+    with jax.default_device(jax.devices(request.param)[0]):
         yield request.param
 
 
