@@ -73,14 +73,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _keep(config, items, [item for item in items if not item.get_closest_marker("long")])
     families = {f"advact_jax.functions.{name}" for name in config.getoption("--family") or ()}
     if config.getoption("--changed"):
-        families |= {"", *_touched_modules()}  # None may be.
+        families |= {"", *_touched_by(_changed_modules())}  # None may be.
     if families:
         _keep(config, items, [item for item in items if _subjects(item) & families])
     one_in = _one_in(config)
     if one_in == 1 or not any(item.get_closest_marker("sampled") for item in items):
         return
     day = datetime.date.fromisoformat(os.environ["ADVACT_DAY"]).toordinal()
-    changed, touched = _changed_modules(), _touched_modules()
+    changed = _changed_modules()
+    touched = _touched_by(changed)
     chosen, of_changed = set[pytest.Item](), list[pytest.Item]()
     for item in items:
         marker = item.get_closest_marker("sampled")
@@ -130,9 +131,9 @@ def _is_found(backend: str) -> bool:
         return False
 
 
-def _touched_modules() -> set[str]:
+def _touched_by(changed: set[str]) -> set[str]:
     """Return the modules that differ, and those of the package that import one of them."""
-    touched, before = _changed_modules(), set[str]()
+    touched, before = set(changed), set[str]()
     imports = _imports()
     while touched != before:
         before = set(touched)
