@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -283,14 +285,15 @@ class Power(NamedTuple):
     power: Array
 
     @classmethod
-    def of(cls, top: Array, rest: Array | float, near: Array) -> Power:
-        """Reduce top + rest, a sum above the floor and within 0.01 of ``near``.
+    def of(cls, near: Array, top: Array, *rest: Array | float) -> Power:
+        """Reduce the sum of ``top`` and the rest, which is above the floor and 0.01 from ``near``.
 
-        ``top`` has few enough digits that its fraction is exact. That n is taken from ``near``,
-        which is known earlier, shortens the chain of operations that wait for each other.
+        ``top`` has few enough digits that its fraction is exact, and the rest is added in the order
+        given. That n is taken from ``near``, which is known earlier, shortens the chain of
+        operations that wait for each other.
         """
         count, power = _whole(near, _raise(near))
-        return cls((top - count) + rest, power)
+        return cls(functools.reduce(operator.add, rest, top - count), power)
 
     @property
     def less_one(self) -> Array:
@@ -565,7 +568,7 @@ def _bell(a: Array, less: Array | float = 0.0) -> Power:
     scale = -0.5 / math.log(2)
     near = scale * (a * a)
     if is_narrow():
-        return Power.of(near, 0.0, near)
+        return Power.of(near, near)
     step, unit = pick(a, (2.0**-5, 2.0**-6), (2.0**-16, 2.0**-8))
     leading = unit * round(scale / unit)
     h = on_grid(a, step)
@@ -573,4 +576,4 @@ def _bell(a: Array, less: Array | float = 0.0) -> Power:
     rest = ((scale - leading) + _SCALE_LOST) * square + scale * ((a - h) * (a + h))
     if not _is_nothing(less):
         rest = rest - 2 * scale * a * less
-    return Power.of(leading * square, rest, near)
+    return Power.of(near, leading * square, rest)

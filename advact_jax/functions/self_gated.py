@@ -141,40 +141,39 @@ def _leading(a: Array, linear: _Pair, cubic: _Pair, root: float) -> tuple[_Pair,
     return (first, third), (linear[0] - first + linear[1], cubic[0] - third + cubic[1])
 
 
-def _wide_cubic(a: Array, linear: _Pair, cubic: _Pair, far: bool) -> num.Wide:
-    """Return linear · a + cubic · a³ with a tail, for a constant near 2 and one below 0.22.
+def _cubic_parts(a: Array, linear: _Pair, cubic: _Pair, far: bool) -> tuple[Array, ...]:
+    """Return parts of linear · a + cubic · a³, for a constant near 2 and one below 0.22.
 
     a is cut to a grid, h, coarse enough that h, h² and their products with the leading digits of
     the constants are exact; what else there is, is small. Where the function is needed ``far`` out,
-    in the tail of the tanh form, that too is kept from being large before it is rounded.
+    in the tail of the tanh form, most of that is exact too.
     """
     if num.is_narrow():
-        return num.Wide(_cubic(a, linear, cubic), 0.0)
+        return (_cubic(a, linear, cubic),)
     root = num.pick(a, 90.0, 375.0) if far else 0.0
     (first, third), left_out = _leading(a, linear, cubic, root)
     h = num.on_grid(a, num.pick(a, 2.0**-3, 2.0**-9))
     r, square = a - h, h * h
     top = h * (first + third * square)
     if far:
+        step = num.pick(a, 16.0, 64.0)  # a power of two, about half of what r is multiplied by
         lost = a * (left_out[0] + left_out[1] * (a * a))
-        bent = third * (a + 2 * h) * (r * r) + lost
-        return num.Wide(top, r * (first + 3 * third * square) + bent)
+        bent = (third * r) * (r * (a + 2 * h))
+        return top, step * r, r * ((first - step) + 3 * third * square) + (lost + bent)
     moved = r * (linear[0] + cubic[0] * (square + a * (a + h)))
-    return num.Wide(top, h * (left_out[0] + left_out[1] * square) + moved)
+    return top, h * (left_out[0] + left_out[1] * square) + moved
 
 
 def _tanh_gate(below: Array, far: bool) -> num.Power:
     """Return exp(z) at an x <= 0, where z = 2 sqrt(2/pi) (x + 0.044715 x³)."""
     near = _cubic(below, _LINEAR_BITS, _CUBIC_BITS)
-    return num.Power.of(*_wide_cubic(below, _LINEAR_BITS, _CUBIC_BITS, far), near)
+    return num.Power.of(near, *_cubic_parts(below, _LINEAR_BITS, _CUBIC_BITS, far))
 
 
 def _tanh_value(x: Array) -> Array:
-    least = num.pick(x, _LEAST_SINGLE, _LEAST_DOUBLE)
-    left, below = jnp.signbit(x), jnp.maximum(-jnp.abs(x), least)
+    below = _bounded(x)
     e, other = _tanh_gate(below, far=True).fraction
-    share = jnp.where(left, e.raised, other) / (other + e.value)
-    return e.lowered_where(left, jnp.maximum(x, least) * share)
+    return jnp.maximum(x, 0) + num.Tail(below * e.raised / (other + e.value)).value
 
 
 def _rise(below: Array) -> num.Wide:
