@@ -31,6 +31,7 @@ def activation(
     dx: Formula | None = None,
     dxx: Formula | None = None,
     dx_from_output: Formula | None = None,
+    output_tells_slope: Callable[..., bool] | None = None,
     lean_dx: Formula | None = None,
     region: Formula | None = None,
     slope: Formula | None = None,
@@ -61,7 +62,10 @@ def activation(
       dx: first derivative by ``x``, as a function of ``x`` and the parameters.
       dxx: second derivative by ``x``.
       dx_from_output: first derivative as a function of the output; the output is then kept for the
-        backward pass in place of the input. With ``dx`` beside it, in float32 and float64 only.
+        backward pass in place of the input. With ``dx`` beside it, in float32 and float64 only, and
+        the second derivative is taken from the input.
+      output_tells_slope: a predicate of the parameters, true where ``dx_from_output`` loses no
+        digits; without it, it never does.
       lean_dx: first derivative as a function of the output where that loses digits: for `lean`.
       region: for a piecewise linear function, the number (0 to 127, or a bool) of the piece that
         owns each element. One byte per element is then kept for the backward pass.
@@ -118,6 +122,7 @@ def activation(
             dx=dx,
             dxx=dxx,
             dx_from_output=dx_from_output,
+            output_tells_slope=output_tells_slope,
             lean_dx=lean_dx,
             region=region,
             slope=slope,

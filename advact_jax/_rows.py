@@ -75,15 +75,13 @@ def _inverse(total: Array) -> Array:
 def exponentials(x: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array, Array]:
     """Return x - m, e = exp(x - m) and the sum of e, which is 0 or at least 1.
 
-    In a row with +inf, x - m is 0 for these and far below for all others.
+    In a row with +inf, x - m is 0 for these, and for the largest finite number of float32 or
+    float64: to tell it from them would take one more operation an entry. It is far below for all
+    others, the largest finite number of 16 bits too.
     """
-    wide, m = allowed(x, mask), maximum(x, mask, axes)
-    most = _most(wide)
-    top = jnp.minimum(m, most)
-    if wide.dtype != x.dtype:  # The largest finite number of 16 bits is far below that of 32.
-        below = jnp.minimum(wide, most) - top
-    else:  # All finite entries go down by as much again, the largest finite number too.
-        below = jnp.minimum((wide - top) - jnp.minimum(m - top, most), 0)
+    wide = allowed(x, mask)
+    top = jnp.minimum(maximum(x, mask, axes), _most(wide))
+    below = jnp.minimum(wide - top, 0)
     e = jnp.exp(below)
     if _numerics.is_double(wide):
         back = below - wide

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -48,27 +48,15 @@ def _derivative_function(
     @functools.partial(first.defjvp, symbolic_zeros=True)
     def rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         x, *values = primals
-        tx, *tvalues = tangents
-        out, moved = first(*primals), [i for i, t in enumerate(tvalues) if not _is_zero(t)]
+        tx, *others = tangents
+        out = first(*primals)
         tangent = jnp.zeros_like(out)
         if not _is_zero(tx):
             with _numerics.narrow(low):
                 second = dxx(x, **fixed, **dict(zip(names, values, strict=True)))
             tangent = tangent + second * tx
-        if moved:
-
-            def of_moved(*some: Array) -> Array:
-                full = list(values)
-                for i, value in zip(moved, some, strict=True):
-                    full[i] = value
-                return plain(x, *full)
-
-            tangent = (
-                tangent
-                + jax.jvp(
-                    of_moved, tuple(values[i] for i in moved), tuple(tvalues[i] for i in moved)
-                )[1]
-            )
+        if not all(map(_is_zero, others)):
+            tangent = tangent + _tangent(functools.partial(plain, x), values, others)
         return out, tangent
 
     return first
@@ -76,6 +64,19 @@ def _derivative_function(
 
 def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, SymbolicZero)
+
+
+def _tangent(function: Any, primals: Sequence[Array], tangents: Sequence[Any]) -> Array:
+    """Return the derivative along those tangents that are not zero."""
+    moved = [i for i, t in enumerate(tangents) if not _is_zero(t)]
+
+    def of_moved(*some: Array) -> Array:
+        full = list(primals)
+        for i, value in zip(moved, some, strict=True):
+            full[i] = value
+        return function(*full)
+
+    return jax.jvp(of_moved, [primals[i] for i in moved], [tangents[i] for i in moved])[1]
 
 
 def _partial(spec: Spec, name: str, x: Array, given: dict[str, Any]) -> Array | list[Array]:
@@ -208,8 +209,38 @@ def _kept(
     from_output = spec.dx_from_output
     # An output of 16 bits is rounded, and a derivative that follows from it once more.
     exact = _bits(x.dtype) >= 32 or spec.dx is None
-    if moved == (0,) and from_output is not None and exact:
-        return y, lambda y, *values: from_output(
-            y.astype(wide), **fixed, **dict(zip(names, values, strict=True))
-        )
+    if moved == (0,) and from_output is not None and exact and spec.slope_by_output(fixed):
+
+        def slope(y: Array, *values: Array) -> Array:
+            return from_output(y.astype(wide), **fixed, **dict(zip(names, values, strict=True)))
+
+        if spec.dx is None:
+            return y, slope
+        return _moving_as_derivative(first)(x, y, *values), _of_moving(slope)
     return x, lambda x, *values: first(x.astype(wide), *values)
+
+
+# Where the output tells the first derivative exactly but the second one roughly, that one is taken
+# from the input: the output is kept with a tangent that is the derivative's own.
+
+
+def _moving_as_derivative(first: Callable[..., Array]) -> Any:
+    """Return a function of x, y and the parameters that gives y, with the tangent of ``first``."""
+
+    @jax.custom_jvp
+    def output(x: Array, y: Array, *values: Array) -> Array:
+        return y
+
+    @functools.partial(output.defjvp, symbolic_zeros=True)
+    def rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+        (x, y, *values), (tx, _, *others) = primals, tangents
+        return y, _tangent(first, (x, *values), (tx, *others))
+
+    return output
+
+
+def _of_moving(slope: Callable[..., Array]) -> Any:
+    """Return the slope of an output that moves as the slope does."""
+    derivative = jax.custom_jvp(slope)
+    derivative.defjvp(lambda primals, tangents: (derivative(*primals), tangents[0]))
+    return derivative

@@ -102,6 +102,7 @@ class Spec(_Declared):
     dx: Formula | None
     dxx: Formula | None
     dx_from_output: Formula | None
+    output_tells_slope: Callable[..., bool] | None
     lean_dx: Formula | None
     region: Formula | None
     slope: Formula | None
@@ -132,7 +133,8 @@ class Spec(_Declared):
     @property
     def residual_bytes(self) -> int:
         """Bytes of float32 kept per element for the backward pass, the 4 of the output included."""
-        if self.dx_from_output is not None or self.output_tells(self.defaults):
+        alone = self.dx_from_output is not None and self.dx is None
+        if alone or self.output_tells(self.defaults):
             return 4
         return 5 if self.region is not None else 8
 
@@ -185,9 +187,18 @@ class Spec(_Declared):
 
     def output_tells(self, fixed: Mapping[str, Any]) -> bool:
         """Tell whether the output alone determines the piece, given the fixed parameters."""
-        if self.output_tells_region is None or any(key not in fixed for key in self.parameters):
+        return self._holds(self.output_tells_region, fixed)
+
+    def slope_by_output(self, fixed: Mapping[str, Any]) -> bool:
+        """Tell whether the first derivative follows from the output, given these parameters."""
+        if self.dx_from_output is None:
             return False
-        return bool(self.output_tells_region(**{key: fixed[key] for key in self.parameters}))
+        return self.output_tells_slope is None or self._holds(self.output_tells_slope, fixed)
+
+    def _holds(self, predicate: Callable[..., bool] | None, fixed: Mapping[str, Any]) -> bool:
+        if predicate is None or any(key not in fixed for key in self.parameters):
+            return False
+        return bool(predicate(**{key: fixed[key] for key in self.parameters}))
 
 
 def _codes(region: Any, x: Array, **given: Any) -> Array:

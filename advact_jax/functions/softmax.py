@@ -189,9 +189,9 @@ def log_softmax(
 
     .. math:: \mathrm{log\_softmax}(x)_i = x_i - \log \sum_j e^{x_j}
 
-    In a row with k entries of +inf these give -log k, the others -inf (the largest finite number
-    may give the lowest one). A row with nothing allowed
-    (masked, -inf or empty) gives -inf, and its derivative is 0. Reverse mode keeps the input alone.
+    In a row with k entries of +inf these give -log k, the others -inf; the largest finite number of
+    float32 or float64 counts as +inf there. A row with nothing allowed (masked, -inf or empty)
+    gives -inf, and its derivative is 0. Reverse mode keeps the input alone.
 
     Args:
       x: input, real.

@@ -50,7 +50,8 @@ _DUGAS = (
     },
     dx=lambda x, beta: num.logistic_times(1.0, num.product(beta, x)),
     dxx=lambda x, beta: num.logistic_slope_times(beta, num.product(beta, x)),
-    lean_dx=lambda y, beta: _risen(beta * y),
+    dx_from_output=lambda y, beta: _risen(beta * y),
+    output_tells_slope=lambda beta: beta <= 1,  # Beyond, the output underflows before the slope.
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
     reference=lambda mp, x, beta: mp.log1p(mp.exp(beta * x)) / beta,
@@ -144,7 +145,7 @@ def parametric_softplus(x: ArrayLike, alpha: ArrayLike = 0.2, beta: ArrayLike = 
 @activation(
     dx=lambda x: num.logistic_times(1.0, -x),
     dxx=lambda x: num.logistic_slope_times(-1.0, x),
-    lean_dx=_risen,
+    dx_from_output=_risen,
     limits=(-math.inf, 0.0),
     slope_limits=(1.0, 0.0),
     reference=lambda mp, x: -mp.log1p(mp.exp(-x)),
