@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from statistics import NormalDist
 from typing import Any
 
@@ -16,7 +17,14 @@ from advact_jax import _numerics as num
 from advact_jax._declare import row_function
 from advact_jax._rows import Axes, Axis
 from advact_jax._rule import compute_dtype
-from advact_jax._statistics import centred, inverse_root, largest_scale, mean_of, scaled
+from advact_jax._statistics import (
+    between_ends,
+    centred,
+    inverse_root,
+    largest_scale,
+    mean_of,
+    scaled,
+)
 
 # -- standardize --------------------------------------------------------------------------------
 
@@ -131,13 +139,40 @@ def _standardized(
         y = row.unit * (row.scale * lax.rsqrt(variance + epsilon))
         ends = jnp.where(row.unit == 0, 0, row.unit * jnp.inf)
         return jnp.where(row.infinite, num.moving_with(y, ends), y)
-    root = jnp.sqrt(lax.stop_gradient(epsilon))
-    row = centred(x, mean, mask, axes, root)
+    if mean is None:
+        return _normal(x, epsilon, mask, axes)[0]
+    row = centred(x, mean, mask, axes, jnp.sqrt(lax.stop_gradient(epsilon)))
     inverse = 1 / row.scale
     # One factor after the other: the inverse squared may underflow.
     square = mean_of(row.unit * row.unit, mask, axes) + epsilon * inverse * inverse
     # Epsilon alone where it is nothing beside entries that are equal.
     return row.unit * inverse_root(square, row.scale * inverse_root(epsilon))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _normal(x: Array, epsilon: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
+    """Return standardized rows, and what their entries' distances are multiplied by.
+
+    That is 0 in rows that have no derivative.
+    """
+    unit, inverse, still = between_ends(x, mask, axes, jnp.sqrt(epsilon))
+    square = mean_of(unit * unit, mask, axes) + epsilon * inverse * inverse
+    factor = 1 / jnp.sqrt(jnp.maximum(square, jnp.finfo(x.dtype).tiny))
+    return unit * factor, jnp.where(still, 0, inverse * factor)
+
+
+@functools.partial(_normal.defjvp, symbolic_zeros=True)
+def _normal_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (y, factor), (tx, te, _) = _normal(*primals, axes), tangents
+    ty, tfactor, mask = jnp.zeros_like(y), jnp.zeros_like(factor), primals[2]
+    if not _rows.is_zero(tx):
+        along = mean_of(y * tx, mask, axes)
+        ty = factor * ((tx - mean_of(tx, mask, axes)) - y * along)
+        tfactor = -factor * factor * along
+    if not _rows.is_zero(te):
+        share = -0.5 * factor * factor * te
+        ty, tfactor = ty + y * share, tfactor + factor * share
+    return (y, factor), (ty, tfactor)
 
 
 # -- PolyNorm -----------------------------------------------------------------------------------
