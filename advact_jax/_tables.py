@@ -26,10 +26,10 @@ def rule(
     """Return the declaration that the rule needs; the row function has the rest."""
     return Spec(
         name=name, formula=formula, signature=inspect.signature(formula), parameters=parameters,
-        flags={}, dx=dx, dxx=dxx, dx_from_output=None, output_tells_slope=None, lean_dx=None, region=None, slope=None,
-        region_from_output=None, output_tells_region=None, limits=None, slope_limits=None, kinks={},
-        value_floor=0.0, reference=None, latex="", tier="", paper="", names={},
-        keeps_integers=False, notes={},
+        flags={}, dx=dx, dxx=dxx, dx_from_output=None, output_tells_slope=None, lean_dx=None,
+        region=None, slope=None, region_from_output=None, output_tells_region=None, limits=None,
+        slope_limits=None, kinks={}, value_floor=0.0, reference=None, latex="", tier="", paper="",
+        names={}, keeps_integers=False, notes={},
     )  # fmt: skip
 
 

@@ -158,17 +158,30 @@ def test_an_empty_record_holds_nothing_and_fails_nothing(tmp_path: Path) -> None
 def test_the_mean_and_the_slowest(tmp_path: Path) -> None:
     recorded(tmp_path, "speed", figure("relu", 1.0, 2.0), figure("gelu", 1.0, 1.0))
     means = summary.speed_mean(tmp_path)
-    assert means.holds and "float32 large forward 1.41" in means.figure
-    assert summary.speed_each(tmp_path).holds
+    assert means.holds and means.figure == "forward 1.41"
+    groups = summary.speed_groups(tmp_path)
+    assert groups.holds and "float32 large forward 1.41" in groups.figure
+    assert summary.speed_each(tmp_path).holds and summary.speed_each_row(tmp_path).holds
     recorded(tmp_path, "speed", figure("relu", 1.0, 2.0), figure("gelu", 1.2, 1.0))
-    assert summary.speed_each(tmp_path).holds is False
-    assert "gelu" in summary.speed_each(tmp_path).figure
+    for check in (summary.speed_each, summary.speed_each_row):
+        assert check(tmp_path).holds is False
+        assert "gelu" in check(tmp_path).figure
     # One of the two ratios alone is noise.
     noisy = figure("gelu", 1.2, 1.0)
     noisy["seconds"]["ours"][1] = 1.0
     recorded(tmp_path, "speed", noisy)
-    assert summary.speed_each(tmp_path).holds
+    assert summary.speed_each_row(tmp_path).holds
     assert summary.speed_mean(tmp_path).holds is False
+
+
+def test_each_function_counts_once_in_the_mean(tmp_path: Path) -> None:
+    other = figure("relu", 1.0, 4.0) | {"size": "small"}
+    recorded(tmp_path, "speed", figure("relu", 1.0, 4.0), other, figure("gelu", 1.2, 1.0))
+    assert summary.speed_mean(tmp_path).figure == "forward 1.83"  # sqrt(4 / 1.2)
+    assert summary.speed_each(tmp_path).figure.startswith("1 of 2: gelu forward 1.20")
+    assert summary.speed_groups(tmp_path).figure == (
+        "float32 large forward 1.83, float32 small forward 4.00"
+    )
 
 
 def test_the_copy_bound_is_that_of_linear_pieces(tmp_path: Path) -> None:
