@@ -11,6 +11,7 @@ from jax import Array, lax
 from advact_jax import _numerics as num
 from advact_jax import _rows
 from advact_jax._rows import Axes
+from advact_jax._rule import compute_dtype
 
 
 class Scaled(NamedTuple):
@@ -103,7 +104,9 @@ def between_ends(
     number. An eighth of the distance and its inverse are normal numbers. Without a mask the first
     takes no select: XLA on CPU then makes it in one loop over a row that stays in the cache.
     """
-    highest, lowest = _extremes(x, mask, axes)
+    narrow = x
+    x = x.astype(compute_dtype(x.dtype))
+    highest, lowest = (end.astype(x.dtype) for end in _extremes(narrow, mask, axes))
     infinite = (highest == jnp.inf) | (lowest == -jnp.inf)
     if mask is not None:
         highest = jnp.where(highest < lowest, 0, highest)

@@ -113,7 +113,7 @@ def standardize(
     wide = compute_dtype(x.dtype)
 
     def whole(x: Array, mean: Any, variance: Any, epsilon: Array, mask: Array | None) -> Array:
-        x, epsilon = x.astype(wide), epsilon.astype(wide)
+        epsilon = epsilon.astype(wide)
         mean, variance = (None if v is None else v.astype(wide) for v in (mean, variance))
         if mask is None:
             return _standardized(x, mean, variance, epsilon, None, axes)
@@ -132,6 +132,9 @@ def standardize(
 def _standardized(
     x: Array, mean: Any, variance: Any, epsilon: Array, mask: Array | None, axes: Axes
 ) -> Array:
+    if mean is None and variance is None:
+        return _normal(x, epsilon, mask, axes)[0]
+    x = x.astype(compute_dtype(x.dtype))
     if variance is not None and mean is not None:
         return (x - mean) * lax.rsqrt(variance + epsilon)
     if variance is not None:
@@ -139,8 +142,6 @@ def _standardized(
         y = row.unit * (row.scale * lax.rsqrt(variance + epsilon))
         ends = jnp.where(row.unit == 0, 0, row.unit * jnp.inf)
         return jnp.where(row.infinite, num.moving_with(y, ends), y)
-    if mean is None:
-        return _normal(x, epsilon, mask, axes)[0]
     row = centred(x, mean, mask, axes, jnp.sqrt(lax.stop_gradient(epsilon)))
     inverse = 1 / row.scale
     # One factor after the other: the inverse squared may underflow.
@@ -157,7 +158,7 @@ def _normal(x: Array, epsilon: Array, mask: Array | None, axes: Axes) -> tuple[A
     """
     unit, inverse, still = between_ends(x, mask, axes, jnp.sqrt(epsilon))
     square = mean_of(unit * unit, mask, axes) + epsilon * inverse * inverse
-    factor = 1 / jnp.sqrt(jnp.maximum(square, jnp.finfo(x.dtype).tiny))
+    factor = 1 / jnp.sqrt(jnp.maximum(square, jnp.finfo(unit.dtype).tiny))
     return unit * factor, jnp.where(still, 0, inverse * factor)
 
 
@@ -166,6 +167,7 @@ def _normal_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Any, Any]:
     (y, factor), (tx, te, _) = _normal(*primals, axes), tangents
     ty, tfactor, mask = jnp.zeros_like(y), jnp.zeros_like(factor), primals[2]
     if not _rows.is_zero(tx):
+        tx = tx.astype(y.dtype)
         along = mean_of(y * tx, mask, axes)
         ty = factor * ((tx - mean_of(tx, mask, axes)) - y * along)
         tfactor = -factor * factor * along
