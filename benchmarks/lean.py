@@ -79,7 +79,7 @@ def main() -> None:
         whole = advact_jax.get(name)
         most = peak(whole)
         less: Any = advact_jax.lean
-        ways = [("input", whole), *((way, less(name, way)) for way in WAYS[name])]
+        ways = [("usual", whole), *((way, less(name, way)) for way in WAYS[name])]
         for way, function in ways:
             errors = "".join(f"{error(function, whole, t):10.1e}" for t in ("float32", "bfloat16"))
             kept = f"{residual_bytes(function):g}"

@@ -225,9 +225,10 @@ def _memory(spec: Spec | RowSpec) -> str:
         8: "the output and the input",
     }
     size = spec.residual_bytes
-    return (
-        f"Reverse mode keeps {size} bytes per float32 element, {kept[size]}: see :doc:`/memory`.\n"
-    )
+    what = kept[size]
+    if size == 8 and spec.slope_by_output(spec.defaults):
+        what = "the output, once for the next layer and once more where a scan stacks it"
+    return f"Reverse mode keeps {size} bytes per float32 element, {what}: see :doc:`/memory`.\n"
 
 
 def _names(spec: Spec | RowSpec) -> str:
