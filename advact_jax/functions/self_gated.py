@@ -173,6 +173,7 @@ def _tanh_gate(below: Array, far: bool) -> num.Power:
 def _tanh_value(x: Array) -> Array:
     below = _bounded(x)
     e, other = _tanh_gate(below, far=True).fraction
+    # The last product is added as it is made, so that it may be below the smallest normal number.
     return jnp.maximum(x, 0) + num.Tail(below * e.raised / (other + e.value)).value
 
 
