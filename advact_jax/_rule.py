@@ -233,8 +233,8 @@ def _moving_as_derivative(first: Callable[..., Array]) -> Any:
 
     @functools.partial(output.defjvp, symbolic_zeros=True)
     def rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
-        (x, y, *values), (tx, _, *others) = primals, tangents
-        return y, _tangent(first, (x, *values), (tx, *others))
+        (x, _, *values), (tx, _, *others) = primals, tangents
+        return output(*primals), _tangent(first, (x, *values), (tx, *others))
 
     return output
 

@@ -56,9 +56,9 @@ def _speed(means: dict[str, float]) -> dict[str, float]:
     return {key: 1 / value for key, value in means.items()}
 
 
-def _by_function(out: Path) -> dict[str, float]:
+def _by_function(found: Iterable[Figure]) -> dict[str, float]:
     """Return the mean of each function in each pass, over all types, sizes and lengths."""
-    return _means(shared(out), "jax.nn", lambda f: f"{f['function']} {f['pass']}")
+    return _means(found, "jax.nn", lambda f: f"{f['function']} {f['pass']}")
 
 
 def _worst(sentence: str, limit: float, found: dict[str, float]) -> Check:
@@ -82,10 +82,8 @@ def _at_least(sentence: str, limit: float, found: dict[str, float]) -> Check:
 
 def speed_mean(out: Path) -> Check:
     """Check the geometric mean over all functions, each of which counts once."""
-    functions: dict[str, list[float]] = {}
-    for name, value in _by_function(out).items():
-        functions.setdefault(name.rsplit(" ", 1)[1], []).append(value)
-    means = {name: mean(values) or 1.0 for name, values in functions.items()}
+    passes = _grouped(shared(out), lambda f: f["pass"])
+    means = {name: mean(_by_function(found).values()) or 1.0 for name, found in passes.items()}
     return _at_least(
         "Over all shared functions, the geometric mean is at least 1.2 times jax.nn's speed, "
         "forward and forward + backward.",
@@ -106,7 +104,7 @@ def speed_each(out: Path) -> Check:
     return _worst(
         "No function is more than 10 % slower than jax.nn's in either, in its mean over types and "
         "sizes.",
-        1.1, _by_function(out),
+        1.1, _by_function(shared(out)),
     )  # fmt: skip
 
 

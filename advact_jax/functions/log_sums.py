@@ -101,8 +101,9 @@ def logsumexp(
     .. math:: \mathrm{logsumexp}(a) = \log \sum_i b_i e^{a_i}
 
     A row with nothing allowed (masked, -inf or empty) gives -inf, and its derivative is 0. In a row
-    with +inf the derivative is shared among those entries. Where an entry of ``b`` is 0, that of
-    ``a`` doesn't count, and both derivatives are 0 as in jax.nn.
+    with +inf the derivative is shared among those entries (and the largest finite number of float32
+    or float64, if it is there). Where an entry of ``b`` is 0, that of ``a`` doesn't count, and both
+    derivatives are 0 as in jax.nn.
 
     Args:
       a: input, real.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from advact_jax import catalog, testing
@@ -70,6 +74,20 @@ def test_float64_agrees_with_mpmath(case: testing.Case) -> None:
 @pytest.mark.parametrize("case", RULES.values(), ids=RULES)
 def test_rule_is_autodiff_of_the_formula(case: testing.Case) -> None:
     testing.check_rule(case)
+
+
+BY_OUTPUT = [n for n, c in STRUCTURES.items() if c.spec.slope_by_output(c.spec.defaults)]
+
+
+@pytest.mark.parametrize("by", [jax.grad, jax.jacfwd])
+@pytest.mark.parametrize("name", [*BY_OUTPUT, "silu()"])
+def test_a_derivative_is_differentiated_within_another_formula(name: str, by: Any) -> None:
+    first = by(CASES[name])
+    second, third = jax.grad(first), jax.grad(jax.grad(first))
+    for x in (-1.3, 0.7):
+        found = jax.grad(jax.grad(lambda x: first(x) ** 2))(x)
+        wanted = 2 * (second(x) ** 2 + first(x) * third(x))
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
 @sampled
