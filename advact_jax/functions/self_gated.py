@@ -146,20 +146,20 @@ def _cubic_parts(a: Array, linear: _Pair, cubic: _Pair, far: bool) -> tuple[Arra
 
     a is cut to a grid, h, coarse enough that h, h² and their products with the leading digits of
     the constants are exact; what else there is, is small. Where the function is needed ``far`` out,
-    in the tail of the tanh form, most of that is exact too.
+    in the tail of the tanh form, it comes in two parts. The first may be above 1, but a fused
+    multiply-add rounds it only where it meets what is left of the leading part.
     """
     if num.is_narrow():
         return (_cubic(a, linear, cubic),)
-    root = num.pick(a, 90.0, 375.0) if far else 0.0
+    root = num.pick(a, 71.5, 375.0) if far else 0.0
     (first, third), left_out = _leading(a, linear, cubic, root)
     h = num.on_grid(a, num.pick(a, 2.0**-3, 2.0**-9))
     r, square = a - h, h * h
     top = h * (first + third * square)
     if far:
-        step = num.pick(a, 16.0, 64.0)  # a power of two, about half of what r is multiplied by
         lost = a * (left_out[0] + left_out[1] * (a * a))
         bent = (third * r) * (r * (a + 2 * h))
-        return top, step * r, r * ((first - step) + 3 * third * square) + (lost + bent)
+        return top, r * (first + 3 * third * square), bent + lost
     moved = r * (linear[0] + cubic[0] * (square + a * (a + h)))
     return top, h * (left_out[0] + left_out[1] * square) + moved
 

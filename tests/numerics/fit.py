@@ -14,7 +14,11 @@ import numpy as np
 
 
 class Fit(NamedTuple):
-    """A function of t on [low, high] and the degrees that reach float32 and float64."""
+    """A function of t on [low, high] and the degrees that reach float32 and float64.
+
+    With ``rounded_from`` the first coefficient of float32 is rounded, and the others are fitted
+    from there on, so that they make up for the rounding where it counts.
+    """
 
     meaning: str
     function: Callable[[Any], Any]
@@ -23,6 +27,7 @@ class Fit(NamedTuple):
     degree_single: int
     high_double: float
     degree_double: int
+    rounded_from: float | None = None
 
 
 def _exp(t: Any) -> Any:
@@ -116,7 +121,7 @@ FITS = {
     "EXP2": Fit("(2^t - 1) / t on [-0.51, 0.51]", _exp2, -0.51, 0.51, 5, 0.51, 13),
     "EXP2_EVEN": Fit(
         "t coth(t log(2) / 2) = f in t^2, for 2^t = (f + t) / (f - t), abs(t) <= 0.505",
-        _exp2_even, 0.0, 0.505**2, 2, 0.505**2, 5,
+        _exp2_even, 0.0, 0.505**2, 2, 0.505**2, 5, rounded_from=0.1,
     ),
     "LOG1P": Fit("log(1 + t) / t on [0, 1]", _log1p, 0.0, 1.0, 11, 1.0, 23),
     "TANH_SHRINK": Fit(
@@ -241,10 +246,21 @@ def chebyfit(function: Callable[[Any], Any], low: Any, high: Any, degree: int) -
         return mp.chebyfit(function, [low, high], degree + 1)[::-1]
 
 
-def coefficients(fit: Fit, high: float, degree: int) -> list[float]:
+def coefficients(fit: Fit, double: bool) -> list[float]:
     """Return the coefficients of the near-minimax polynomial, constant term first."""
+    high, degree = (
+        (fit.high_double, fit.degree_double) if double else (fit.high_single, fit.degree_single)
+    )
     with mp.workdps(60):
-        return [float(c) for c in chebyfit(fit.function, mp.mpf(fit.low), mp.mpf(high), degree)]
+        if double or fit.rounded_from is None:
+            return [float(c) for c in chebyfit(fit.function, mp.mpf(fit.low), mp.mpf(high), degree)]
+        first = float(np.float32(float(fit.function(mp.mpf(0)))))
+
+        def others(t: Any) -> Any:
+            return (fit.function(t) - first) / t
+
+        fitted = chebyfit(others, mp.mpf(fit.rounded_from), mp.mpf(high), degree - 1)
+        return [first, *(float(c) for c in fitted)]
 
 
 class Quotient(NamedTuple):
@@ -310,12 +326,9 @@ def render() -> str:
     ]
     for name, fit in FITS.items():
         lines.append(f"# {fit.meaning}")
-        for suffix, high, degree in (
-            ("_SINGLE", fit.high_single, fit.degree_single),
-            ("_DOUBLE", fit.high_double, fit.degree_double),
-        ):
+        for suffix, double in (("_SINGLE", False), ("_DOUBLE", True)):
             lines.append(f"{name}{suffix} = (")
-            lines += [f"    {c!r}," for c in coefficients(fit, high, degree)]
+            lines += [f"    {c!r}," for c in coefficients(fit, double)]
             lines.append(")")
     for name, root in ROOTS.items():
         lines.append(
