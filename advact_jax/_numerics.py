@@ -250,6 +250,7 @@ def _floor(x: Array) -> float:
     return 2.0**-1019 if is_double(x) else 2.0**-124
 
 
+_HALF_LOG2 = math.log(2) / 2
 _LOG2_SINGLE = (0.693359375, -2.1219444005469057e-4)
 _LOG2_DOUBLE = (0.6931471803691238, 1.9082149292705877e-10)
 
@@ -331,17 +332,32 @@ def _even(t: Array, log2: float) -> Array:
 
 def _reduced(top: Array, rest: Array | float, raised: int) -> tuple[Array, Array]:
     """Return exp(t) - 1 and 2^(n + raised), where top + rest = n log 2 + t."""
-    leading, left_out, power = reduced(top, raised)
-    t = leading - left_out + rest
+    t, power = _remainder(top, raised)
+    t = t + rest
     series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
     return t + t * t * series, power
 
 
-def reduced(top: Array, raised: int) -> tuple[Array, Array, Array]:
-    """Return a, b and 2^(n + raised), where top = n log 2 + (a - b) and a is exact."""
-    count, power = _whole(top * (1 / math.log(2)), raised)
+def _remainder(
+    top: Array, raised: int, log2: float = math.log(2), *, rounded: bool = False
+) -> tuple[Array, Array]:
+    """Return t and 2^(n + raised), where top = n log2 + t.
+
+    The product may be ``rounded`` where t need not be exact, as it need not where the result is
+    narrow. ``log2`` is log 2 times a power of two.
+    """
+    if rounded or is_narrow():
+        count, power = _whole(top * (1 / log2), raised)
+        return top - count * log2, power
+    leading, left_out, power = reduced(top, raised, log2)
+    return leading - left_out, power
+
+
+def reduced(top: Array, raised: int, log2: float = math.log(2)) -> tuple[Array, Array, Array]:
+    """Return a, b and 2^(n + raised), where top = n log2 + (a - b) and a is exact."""
+    count, power = _whole(top * (1 / log2), raised)
     # The leading part of log 2 is short, so that its product with the count is exact.
-    high, low = pick(top, _LOG2_SINGLE, _LOG2_DOUBLE)
+    high, low = (log2 / math.log(2) * part for part in pick(top, _LOG2_SINGLE, _LOG2_DOUBLE))
     return top - count * high, count * low, power
 
 
@@ -402,12 +418,9 @@ def tanh(x: Array) -> Array:
     With exp(-2 abs(x)) = 2^n (f + t) / (f - t), nothing cancels in the difference of the two.
     n log 2 is rounded only where the exponential is small.
     """
-    if is_narrow():
-        return jnp.tanh(x)
-    top, log2 = jnp.maximum(-2 * jnp.abs(x), -50.0), math.log(2)
-    count, power = _whole(top * (1 / log2), 0)
-    t, less, more = top - count * log2, 1 - power, 1 + power
-    even = _even(t, log2)
+    top = jnp.maximum(-jnp.abs(x), -25.0)
+    t, power = _remainder(top, 0, _HALF_LOG2, rounded=True)
+    even, less, more = _even(t, _HALF_LOG2), 1 - power, 1 + power
     return with_sign_of(x, (even * less - t * more) / (even * more - t * less))
 
 
@@ -446,8 +459,8 @@ def gate(z: Array | Wide | Gate) -> Gate:
 def smaller_share(z: Array | Wide) -> Tail:
     """Return sigmoid(-abs(z)) as a `Tail`; the other share is 1 less it, and does not cancel."""
     top, rest = _above_floor(_minus_size(z))
-    leading, left_out, power = reduced(top, _raise(top))
-    above, below = _fraction(leading - left_out + rest, power, math.log(2))
+    t, power = _remainder(top, _raise(top))
+    above, below = _fraction(t + rest, power, math.log(2))
     return Tail(used_often(above.raised / (below + above.value)))
 
 
@@ -471,9 +484,26 @@ def logistic_slope_times(c: Array | float, z: Array | Wide) -> Array:
     return e.times_bounded(share) if isinstance(c, int | float) else e.times(share)
 
 
-def quick_slope_times(c: float, z: Array) -> Array:
-    """Return c · sigmoid'(z) in fewer operations, of which one more rounds."""
-    share = smaller_share(z)
+def quick_slope(x: Array) -> Array:
+    """Return the derivative of sigmoid in fewer operations, of which one more rounds."""
+    top, _ = _above_floor(-jnp.abs(x))
+    return _slope_times(1.0, top, math.log(2))
+
+
+def tanh_slope(x: Array) -> Array:
+    """Return the derivative of tanh, 4 times that of sigmoid at 2 x."""
+    top = jnp.maximum(-jnp.abs(x), -372.0 if is_double(x) else -51.6)
+    return _slope_times(4.0, top, _HALF_LOG2)
+
+
+def _slope_times(c: float, top: Array, log2: float) -> Array:
+    """Return c · s (1 - s) for the share s = e / (1 + e), e = 2^(top / log2)."""
+    t, power = _remainder(top, _raise(top), log2)
+    above, below = _fraction(t, power, log2)
+    both = below + above.value
+    if is_narrow():
+        return above.times(c) * (below / (both * both))
+    share = Tail(used_often(above.raised / both))
     return (1 - share.value) * share.times(c)
 
 

@@ -18,7 +18,7 @@ from advact_jax._spec import Parameter
 
 
 @activation(
-    dx=lambda x: num.quick_slope_times(1.0, x),
+    dx=num.quick_slope,
     dxx=lambda x: num.logistic_curvature_times(1.0, x),
     lean_dx=lambda y: y * (1 - y),
     limits=(0.0, 1.0),
@@ -55,12 +55,8 @@ def sigmoid(x: ArrayLike) -> Array:
     return num.logistic_times(1.0, jnp.asarray(x))
 
 
-def _tanh_slope(x: Array) -> Array:
-    return num.quick_slope_times(4.0, 2 * x)
-
-
 @activation(
-    dx=_tanh_slope,
+    dx=num.tanh_slope,
     dxx=lambda x: num.logistic_curvature_times(8.0, 2 * x),
     lean_dx=lambda y: (1 - y) * (1 + y),
     limits=(-1.0, 1.0),
