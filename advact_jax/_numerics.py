@@ -166,6 +166,12 @@ class Wide(NamedTuple):
         """The number, rounded."""
         return self.head + self.tail
 
+    @property
+    def normal(self) -> Wide:
+        """The same sum with a tail far below its head, however much has cancelled."""
+        top = self.value
+        return Wide(top, (self.head - top) + self.tail)
+
 
 def _python_head(x: float, dtype: Any) -> float:
     """`head` for a Python number, done before tracing."""
@@ -262,12 +268,37 @@ def tail(z: Array | Wide) -> Tail:
     return Tail((1 + less_one) * power)
 
 
-def decay_in_parts(z: Array | Wide) -> tuple[Tail, Array, Array]:
-    """Return exp(-abs(z)), and it as 2^n and what is left, which is rounded less than their sum."""
+class Split(NamedTuple):
+    """(1 + less_one) · power, raised as a `Tail` is."""
+
+    less_one: Array
+    power: Array
+
+    @property
+    def tail(self) -> Tail:
+        """The number."""
+        return Tail((1 + self.less_one) * self.power)
+
+    def times(self, c: Array) -> Tail:
+        """Return c times the number, which is rounded less than the product with `tail`."""
+        return Tail((c + c * self.less_one) * self.power)
+
+    def times_moderate(self, c: Array) -> Array:
+        """Return what `Tail.times_moderate` does, rounded less."""
+        raised = self.tail.raised
+        return jnp.where(raised <= _floor(raised), 0.0, self.times(c).value)
+
+    @property
+    def parts(self) -> tuple[Array, Array]:
+        """The number as a power of two and what is left, which is rounded less than their sum."""
+        whole = Tail(self.power).value
+        return whole, whole * self.less_one
+
+
+def decay_split(z: Array | Wide) -> Split:
+    """Return exp(-abs(z)) as a `Split`."""
     top, rest = _above_floor(_minus_size(z))
-    less_one, power = _reduced(top, rest, _raise(top))
-    whole = Tail(power).value
-    return Tail((1 + less_one) * power), whole, whole * less_one
+    return Split(*_reduced(top, rest, _raise(top)))
 
 
 def _above_floor(z: Array | Wide) -> tuple[Array, Array | float]:
@@ -297,20 +328,10 @@ class Power(NamedTuple):
         return cls(functools.reduce(operator.add, rest, top - count), power)
 
     @property
-    def less_one(self) -> Array:
-        """2^t - 1."""
-        return self.t * polynomial(self.t, pick(self.t, fits.EXP2_SINGLE, fits.EXP2_DOUBLE))
-
-    @property
-    def tail(self) -> Tail:
-        """The number."""
-        return Tail((1 + self.less_one) * self.power)
-
-    @property
-    def parts(self) -> tuple[Array, Array]:
-        """The number as 2^n and what is left, which is rounded less than their sum."""
-        whole = Tail(self.power).value
-        return whole, whole * self.less_one
+    def split(self) -> Split:
+        """The number as a `Split`."""
+        less_one = self.t * polynomial(self.t, pick(self.t, fits.EXP2_SINGLE, fits.EXP2_DOUBLE))
+        return Split(less_one, self.power)
 
     @property
     def fraction(self) -> tuple[Tail, Array]:
@@ -560,11 +581,30 @@ DENSITY = 1 / math.sqrt(2 * math.pi)
 
 
 class Normal(NamedTuple):
-    """What the Gaussian error linear unit needs at -a."""
+    """What the Gaussian error linear unit needs at -a: exp(-a²/2) and Mills' ratio."""
 
     below: Array
-    density: Tail
-    ratio: Array
+    bell: Split
+    plain: Array
+    lost: Array | float
+
+    @property
+    def ratio(self) -> Array:
+        """The second, rounded."""
+        return self.plain if _is_nothing(self.lost) else self.plain + self.lost
+
+    @property
+    def density(self) -> Tail:
+        """The first, which is the density but for a constant."""
+        return self.bell.tail
+
+    @property
+    def share(self) -> Tail:
+        """Phi(-a), their product, rounded once."""
+        grown = self.bell.less_one * self.ratio
+        if not _is_nothing(self.lost):
+            grown = self.lost + grown
+        return Tail((self.plain + grown) * self.bell.power)
 
 
 def normal(below: Array | Wide) -> Normal:
@@ -573,11 +613,12 @@ def normal(below: Array | Wide) -> Normal:
     a = jnp.abs(below)
     moved = a + opaque(fits.MILLS, a)
     t = used_often((moved - 2 * fits.MILLS) / moved)
-    ratio = polynomial(t, pick(a, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
+    plain = polynomial(t, pick(a, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
+    lost: Array | float = 0.0
     if not is_narrow():
         # What rounding the sum has lost, times the derivative.
-        ratio = ratio + ((a - (moved - opaque(fits.MILLS, a))) - more) * (a * ratio - DENSITY)
-    return Normal(below, _bell(a, more).tail, ratio)
+        lost = ((a - (moved - opaque(fits.MILLS, a))) - more) * (a * plain - DENSITY)
+    return Normal(below, _bell(a, more).split, plain, lost)
 
 
 def _with_rest(below: Array | Wide) -> tuple[Array, Array | float]:

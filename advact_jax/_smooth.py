@@ -119,7 +119,8 @@ def exp(z: Wide | Array) -> Wide:
 
 def gated_slope(z: Any, rise: Wide) -> Array:
     """Return the derivative of x · sigmoid(z), where rise = x · z'."""
-    (e, whole, rest), right = num.decay_in_parts(z), num.lead(z) >= 0
+    split, right = num.decay_split(z), num.lead(z) >= 0
+    e, (whole, rest) = split.tail, split.parts
     # Sums are ordered so that what cancels at the zero of the slope is exact.
     left = ((1 + rise.head) + whole) + (rise.tail + rest)
     low = e.times_moderate(jnp.where(right, 1 + rise.value, left))
@@ -128,10 +129,10 @@ def gated_slope(z: Any, rise: Wide) -> Array:
 
 def gated_curvature(z: Any, twice: Array, bend: Array) -> Array:
     """Return sigmoid'(z) · (twice + bend · (1 - 2 sigmoid(z))), the second derivative."""
-    e, right, z = num.gate(z)
-    part = num.one_minus_decay(z) / (1 + e.value)
-    falling = jnp.where(right, part, -part)
-    return e.times((twice - bend * falling) / num.one_plus_squared(e.value))
+    e, right, _ = num.gate(z)
+    v, away = e.value, jnp.where(right, bend, -bend)
+    above = (twice - away) + v * (twice + away)
+    return e.times(above / ((1 + v) * num.one_plus_squared(v)))
 
 
 def long_gated_curvature(z: Wide, bend: Wide) -> Array:
@@ -164,10 +165,11 @@ def long_silu_slope_left(z: Wide) -> Array:
 
 def silu_slope(z: Wide) -> Array:
     """Return the derivative of z · sigmoid(z); that at abs(z) is 1 less that at -abs(z)."""
-    (e, whole, rest), least = num.decay_in_parts(z), minus_size(z)
+    split, least = num.decay_split(z), minus_size(z)
+    e, (whole, rest) = split.tail, split.parts
     # Sums are ordered so that what cancels at the zero of the slope is exact.
     falling = ((1 + least.head) + whole) + (least.tail + rest)
-    slope = num.used_often(e.times_moderate(falling) / num.one_plus_squared(e.value))
+    slope = num.used_often(split.times_moderate(falling) / num.one_plus_squared(e.value))
     return jnp.where(num.lead(z) >= 0, 1 - slope, slope)
 
 
@@ -183,16 +185,17 @@ def silu_curvature(z: Wide) -> Array:
 def gelu_value(z: Array) -> Array:
     """Return z · Phi(z)."""
     left = jnp.signbit(z)
-    below, density, ratio = num.normal(-jnp.abs(z))
-    share = jnp.where(left, density.raised * ratio, 1 - density.value * ratio)
-    return density.lowered_where(left, jnp.where(left, below, z) * share)
+    normal = num.normal(-jnp.abs(z))
+    low = normal.share
+    share = jnp.where(left, low.raised, 1 - low.value)
+    return low.lowered_where(left, jnp.where(left, normal.below, z) * share)
 
 
 def erf(x: Array) -> Array:
     """Return the error function."""
     near = x * erf_share(jnp.minimum(x * x, 1))
-    _, density, ratio = num.normal(-math.sqrt(2) * jnp.abs(x))
-    far = num.with_sign_of(x, 1 - 2 * density.value * ratio)
+    share = num.normal(-math.sqrt(2) * jnp.abs(x)).share
+    far = num.with_sign_of(x, 1 - 2 * share.value)
     return jnp.where(jnp.abs(x) < 1, near, far)
 
 
@@ -204,8 +207,8 @@ def erf_share(square: Array) -> Array:
 def gelu_slope_left(z: Wide | Array) -> Array:
     """Return the derivative of z · Phi(z) at -abs(z); that at abs(z) is 1 less it."""
     least = minus_size(z)
-    below, density, ratio = num.normal(least)
-    plain = density.times_bounded(ratio + num.DENSITY * below)
+    normal = num.normal(least)
+    plain = normal.bell.times(normal.ratio + num.DENSITY * normal.below).value
     return num.near_root(least, fits.GELU_SLOPE_SINGLE, fits.GELU_SLOPE_DOUBLE, plain)
 
 

@@ -25,6 +25,9 @@ from advact_jax._spec import RowSpec, Spec
 
 ORDERS = ("value", "first derivative", "second derivative")
 
+# Of the dense part of a sample; the tails are half as many.
+POINTS = 25_000
+
 # Worst error allowed, in ulps, for the value, the first and the second derivative.
 TOLERANCE = {
     "bfloat16": (0.51, 0.51, 1.0),
@@ -72,7 +75,7 @@ def every_input(dtype: Any) -> np.ndarray:
         return x[~np.isnan(x)]
 
 
-def samples(dtype: Any, kinks: tuple[float, ...] = (), count: int = 25_000) -> np.ndarray:
+def samples(dtype: Any, kinks: tuple[float, ...] = (), count: int = POINTS) -> np.ndarray:
     """Return inputs for float32 or float64: dense, in the tails, and beside kinks and zero.
 
     Example:
@@ -318,8 +321,8 @@ def float_of(value: Any) -> Any:
     return value if isinstance(value, bool | None | str) else float(value)
 
 
-def inputs(spec: Spec, dtype: Any, given: Mapping[str, Any]) -> np.ndarray:
-    """Return the inputs on which the contracts measure this type.
+def inputs(spec: Spec, dtype: Any, given: Mapping[str, Any], points: int = POINTS) -> np.ndarray:
+    """Return the inputs on which the contracts measure this type: all, or a sample of so many.
 
     Example:
       >>> from advact_jax import accuracy
@@ -330,7 +333,7 @@ def inputs(spec: Spec, dtype: Any, given: Mapping[str, Any]) -> np.ndarray:
     """
     if jnp.finfo(dtype).bits == 16:
         return every_input(dtype)
-    return samples(dtype, kinks_of(spec, given))
+    return samples(dtype, kinks_of(spec, given), points)
 
 
 def measure_spec(

@@ -29,16 +29,25 @@ class Measured(NamedTuple):
 Examples:
   advact-jax accuracy
   advact-jax accuracy --dtype float32 --against jax
+  advact-jax accuracy mish --dtype float32 --points 1000000
   advact-jax accuracy gelu softplus --dtype bfloat16 --markdown
   advact-jax accuracy relu6 --json""",
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--dtype", type=click.Choice(DTYPES), default="bfloat16", show_default=True)
+@click.option(
+    "--points", type=click.IntRange(min=1), help="Of the float32 sample.  [default: 25000]"
+)
 @click.option("--against", type=click.Choice(["jax"]), help="Print jax.nn's errors beside ours.")
 @markdown_option
 @json_option
 def command(
-    names: tuple[str, ...], dtype: str, against: str | None, markdown: bool, as_json: bool
+    names: tuple[str, ...],
+    dtype: str,
+    points: int | None,
+    against: str | None,
+    markdown: bool,
+    as_json: bool,
 ) -> None:
     """Print the worst errors in ulp of value, first and second derivative.
 
@@ -55,7 +64,8 @@ def command(
         if catalog.lookup(name).__name__ in catalog.drawn():
             raise ValueError(f"accuracy: expected a function that draws nothing, got {name!r}.")
     chosen = names or [*catalog.elementwise(), *catalog.along_axis()]
-    every = measured(output.progress(chosen, "measuring", len(chosen)), dtype, against is not None)
+    progress = output.progress(chosen, "measuring", len(chosen))
+    every = measured(progress, dtype, against is not None, points)
     if as_json:
         output.as_json([_as_json(each, dtype) for each in every])
         return
@@ -68,9 +78,13 @@ def command(
     output.table(title, heads, rows, markdown=markdown, right=True, widths=widths)
 
 
-def measured(names: Any, dtype: str, against_jax: bool) -> Iterator[Measured]:
+def measured(
+    names: Any, dtype: str, against_jax: bool, points: int | None = None
+) -> Iterator[Measured]:
     """Yield the errors of these activations, at their defaults and with each flag."""
-    from advact_jax import catalog, testing
+    from advact_jax import accuracy, catalog, testing
+
+    points = points or accuracy.POINTS
 
     along_axis = catalog.along_axis()
     for name in names:
@@ -85,8 +99,8 @@ def measured(names: Any, dtype: str, against_jax: bool) -> Iterator[Measured]:
             peer = _peer(case) if against_jax else None
             yield Measured(
                 case.name if case.given else name,
-                _errors(case, case, dtype),
-                _errors(peer, case, dtype) if peer else (),
+                _errors(case, case, dtype, points),
+                _errors(peer, case, dtype, points) if peer else (),
             )
 
 
@@ -101,14 +115,14 @@ def _peer(case: Any) -> Callable[..., Any] | None:
     return functools.partial(getattr(jax.nn, name), **given) if name else None
 
 
-def _errors(judged: Callable[..., Any], case: Any, dtype: str) -> tuple[Any, ...]:
+def _errors(judged: Callable[..., Any], case: Any, dtype: str, points: int) -> tuple[Any, ...]:
     from advact_jax import accuracy, testing
 
     if isinstance(case, testing.RowCase):
         if case.spec.reference is None:  # As the declaration's notes say.
             return ()
         return accuracy.measure_rows(judged, case, dtype)
-    x = accuracy.inputs(case.spec, dtype, case.given)
+    x = accuracy.inputs(case.spec, dtype, case.given, points)
     return accuracy.measure(judged, case, x, case.spec.value_floor)
 
 

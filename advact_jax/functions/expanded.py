@@ -72,8 +72,7 @@ def xsilu(x: ArrayLike, alpha: ArrayLike = 0.0) -> Array:
 
 
 def _xgelu_value(x: Array, alpha: Any) -> Array:
-    _, density, ratio = num.normal(-jnp.abs(x))
-    share = density.times((1 + 2 * alpha) * smooth.limited(x) * ratio)
+    share = num.normal(-jnp.abs(x)).share.times((1 + 2 * alpha) * smooth.limited(x))
     low = share + num.flat_where_zero(-alpha, x)
     return _near_zero(x, jnp.where(x >= 0, x * (1 + alpha) - share, low))
 

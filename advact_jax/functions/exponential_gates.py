@@ -141,9 +141,10 @@ def _serf_share(e: Array) -> Array:
 
 
 def _serf_value(x: Array) -> Array:
-    e = num.decay(x)
-    low = e.value * num.log1p_share(e.value)
-    left = e.times(x * _serf_share(e.value))
+    e = num.decay_split(x)
+    v = e.tail.value
+    low = v * num.log1p_share(v)
+    left = e.times_moderate(x * _serf_share(v))
     return jnp.where(x > 0, x * smooth.erf(jnp.maximum(x, 0) + low), left)
 
 
@@ -160,18 +161,21 @@ def _serf_parts(x: Array) -> tuple[Array, Array, Array, Array]:
 
 def _serf_slope(x: Array) -> Array:
     x, log, rise, bell = _serf_parts(x)
-    e = num.decay(x)
-    bend = num.polynomial(e.value, num.pick(x, fits.SERF_BEND_SINGLE, fits.SERF_BEND_DOUBLE))
-    left = e.times((1 + x) * _serf_share(e.value) + x * (e.value * bend))
+    e = num.decay_split(x)
+    v = e.tail.value
+    bend = num.polynomial(v, num.pick(x, fits.SERF_BEND_SINGLE, fits.SERF_BEND_DOUBLE))
+    left = e.times((1 + x) * _serf_share(v) + x * (v * bend)).value
     plain = jnp.where(x > 0, smooth.erf(log) + x * (rise * bell), left)
     return num.near_root(x, fits.SERF_SLOPE_SINGLE, fits.SERF_SLOPE_DOUBLE, plain)
 
 
 def _serf_curvature(x: Array) -> Array:
     x, log, rise, bell = _serf_parts(x)
-    e = num.decay(x).value
-    fall = jnp.where(x > 0, e, 1) / (1 + e)
-    plain = rise * bell * (2 + x * (fall - 2 * log * rise))
+    e = num.decay_split(x)
+    v = e.tail.value
+    fall = jnp.where(x > 0, v, 1) / (1 + v)
+    part = bell * (2 + x * (fall - 2 * log * rise)) / (1 + v)
+    plain = jnp.where(x > 0, part, e.times(part).value)
     left = num.near_root(x, fits.SERF_CURVATURE_LEFT_SINGLE, fits.SERF_CURVATURE_LEFT_DOUBLE, plain)
     return num.near_root(
         x, fits.SERF_CURVATURE_RIGHT_SINGLE, fits.SERF_CURVATURE_RIGHT_DOUBLE, left

@@ -64,7 +64,8 @@ def erf(x: ArrayLike) -> Array:
 def _laplace_argument(x: Array, mu: Any, sigma: Any) -> Wide:
     most = num.pick(x, 1e15, 1e150)
     moved = smooth.plus(jnp.clip(x, -most, most), _opposite(mu), x)
-    return smooth.over(moved, sigma, x)
+    # Near mu its head may be smaller than its tail, and of the other sign.
+    return smooth.over(moved.normal, sigma, x)
 
 
 def _opposite(value: Any) -> Any:
@@ -83,8 +84,7 @@ def _laplace_by_sigma(x: Array, mu: Any, sigma: Any) -> Array:
 
 def _laplace_value(x: Array, mu: Any, sigma: Any) -> Array:
     z = _laplace_argument(x, mu, sigma)
-    _, density, ratio = num.normal(smooth.minus_size(z))
-    low = density.times_bounded(ratio)
+    low = num.normal(smooth.minus_size(z)).share.value
     return jnp.where(z.head < 0, low, 1 - low)
 
 
@@ -201,8 +201,7 @@ def _smu_argument(x: Array, alpha: Any, mu: Any) -> Wide:
 
 def _smu_value(x: Array, alpha: Any, mu: Any) -> Array:
     z = _smu_argument(x, alpha, mu)
-    _, density, ratio = num.normal(smooth.minus_size(z))
-    share = density.times((1 - alpha) * smooth.limited(x) * ratio)
+    share = num.normal(smooth.minus_size(z)).share.times((1 - alpha) * smooth.limited(x))
     plain = jnp.where(z.head >= 0, x - share, num.flat_where_zero(alpha, x) + share)
     return _near_zero(x, 0.5 * (1 + alpha), plain)
 

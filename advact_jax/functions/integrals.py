@@ -166,7 +166,7 @@ def _xielu_limits(alpha_p: float, alpha_n: float, beta: float) -> tuple[float, f
     limits=_xielu_limits,
     slope_limits=lambda alpha_p, alpha_n, beta: (beta - alpha_n, math.inf),
     kinks={0.0: "left"},
-    value_floor=2.0**-14,
+    value_floor=2.0**-13,
     reference=_xielu_reference,
     tier="experimental",
     latex=r"\begin{cases} \alpha_p x^2 + \beta x & x > 0 \\"
@@ -179,7 +179,7 @@ def _xielu_limits(alpha_p: float, alpha_n: float, beta: float) -> tuple[float, f
     },
     notes={
         "float32, float64": "About its zero on the left, whose place depends on the parameters, "
-        "the value is right to 2^-38 (float64: 2^-76): errors are counted in ulps of 2^-14 there.",
+        "the value is right to 2^-36 (float64: 2^-76): errors are counted in ulps of 2^-13 there.",
     },
 )  # fmt: skip
 def xielu(

@@ -189,11 +189,11 @@ def _rise(below: Array) -> num.Wide:
 
 def _tanh_slope(x: Array) -> Array:
     below = _bounded(x)  # The slope at -x is 1 - the slope at x.
-    gate, rise = _tanh_gate(below, far=False), _rise(below)
+    gate, rise = _tanh_gate(below, far=False).split, _rise(below)
     # Sums are ordered so that what cancels at the zero of the slope is exact.
     whole, rest = gate.parts
     falling = ((1 + rise.head) + whole) + (rise.tail + rest)
-    product = num.Tail(gate.power).times_bounded(falling + gate.less_one * falling)
+    product = gate.times(falling).value
     slope = num.used_often(product / num.one_plus_squared(whole + rest))
     return jnp.where(x >= 0, 1 - slope, slope)
 
@@ -204,21 +204,24 @@ def _gelu_slope(x: Array, approximate: bool) -> Array:
     return smooth.gelu_slope(x)
 
 
+def _tanh_curvature(x: Array) -> Array:
+    """Return the second derivative, which is even, from x z' and its like multiplied out."""
+    below = _bounded(x)
+    a, square = -below, below * below
+    gate = _tanh_gate(below, far=False).split
+    e = gate.tail.value
+    linear, cubic = _LINEAR[0], _SLOPE[0]
+    twice = 2 * linear + 4 * cubic * square
+    bent = num.polynomial(
+        a, (2 * linear, -linear * linear, 4 * cubic, -2 * linear * cubic, 0.0, -cubic * cubic)
+    )
+    above = bent + e * (2 * twice - bent)
+    plain = gate.times(above / ((1 + e) * num.one_plus_squared(e))).value
+    return num.near_root(a, fits.GELU_TANH_CURVATURE_SINGLE, fits.GELU_TANH_CURVATURE_DOUBLE, plain)
+
+
 def _gelu_curvature(x: Array, approximate: bool) -> Array:
-    if approximate:
-        x = smooth.limited(x)
-        below = _bounded(x)
-        bounded = num.with_sign_of(x, below)
-        square = _SLOPE[0] * bounded * bounded
-        slope = _LINEAR[0] + square
-        twice = 2 * slope + 2 * square
-        z = math.log(2) * _cubic(below, _LINEAR_BITS, _CUBIC_BITS)
-        gate = num.Gate(_tanh_gate(below, far=False).tail, x >= 0, z)
-        plain = smooth.gated_curvature(gate, twice, bounded * slope * slope)
-        return num.near_root(
-            jnp.abs(x), fits.GELU_TANH_CURVATURE_SINGLE, fits.GELU_TANH_CURVATURE_DOUBLE, plain
-        )
-    return smooth.gelu_curvature(x)
+    return _tanh_curvature(x) if approximate else smooth.gelu_curvature(x)
 
 
 def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:
@@ -279,22 +282,29 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
 
 
 def _mish_value(x: Array) -> Array:
-    e = num.decay(x)
-    v, right = e.value, x > 0
+    e = num.decay_split(x)
+    v, right = e.tail.value, x > 0
     above = jnp.where(right, 1 + 2 * v, v + 2)
     below = jnp.where(right, 1 + 2 * v + 2 * v * v, v * (v + 2) + 2)
-    share = x * (above / below)
-    return jnp.where(right, share, e.times_moderate(share))
+    share = jnp.maximum(x, num.pick(x, -104.0, -745.0)) * (above / below)  # Beyond, v is 0.
+    return jnp.where(right, share, e.times(share).value)
 
 
 def _mish_slope(x: Array) -> Array:
+    """Return the slope from one quotient, which XLA on CPU then leaves in its place.
+
+    The square below it is multiplied out: it is rounded less.
+    """
     e = num.decay(x)
     v, right = e.value, x > 0
-    below = jnp.where(right, 1 + 2 * v + 2 * v * v, v * (v + 2) + 2)
-    # Sums are ordered so that what cancels, 1 + x, is exact.
-    rise = e.times_moderate(v * (4 * x * (1 + v)) / (below * below))
-    left = e.times_moderate((4 * (1 + x) + v * (6 + 4 * x + v * (4 + v))) / (below * below))
-    plain = jnp.where(right, (1 + 2 * v) / below + rise, left)
+    rise = 4 * smooth.limited(x, 1e3)  # Beyond, v is 0.
+    one, two = 4 + rise, 6 + rise
+    above = jnp.where(right, 1 + v * (4 + v * (two + v * one)), one + v * (two + v * (4 + v)))
+    below = jnp.where(
+        right, 1 + v * (4 + v * (8 + v * (8 + 4 * v))), 4 + v * (8 + v * (8 + v * (4 + v)))
+    )
+    share = num.used_often(above / below)
+    plain = jnp.where(right, share, e.times_bounded(share))
     return num.near_root(x, fits.MISH_SLOPE_SINGLE, fits.MISH_SLOPE_DOUBLE, plain)
 
 

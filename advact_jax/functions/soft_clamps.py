@@ -39,11 +39,12 @@ def _clamp(x: Array, cap: Any) -> _Clamp:
     lag = _lag(square)
     shrink, excess = square * _shrink(square), square * lag
     cube = smooth.times(smooth.times(u, u, x), u, x).value
-    e = num.decay(Wide(2 * u.head, 2 * u.tail))
-    v, whole = e.value, num.one_plus_squared(e.value)
+    split = num.decay_split(Wide(2 * u.head, 2 * u.tail))
+    e, v = split.tail, split.tail.value
+    whole = num.one_plus_squared(v)
     fall = jnp.where(jnp.abs(plain) < 30, _fall(u), e.times_bounded(4 / whole))
     far = num.with_sign_of(x, 1 - 2 * v / (1 + v))
-    rest = num.with_sign_of(x, ((1 - v * v) - e.times(4 * jnp.abs(plain))) / whole)
+    rest = num.with_sign_of(x, ((1 - v * v) - split.times_moderate(4 * jnp.abs(plain))) / whole)
     share = far / jnp.where(small, 1, plain)
     return _Clamp(
         value=jnp.where(small, x * (1 - shrink), cap * far),
@@ -119,8 +120,7 @@ def _curvature(clamp: _Clamp, bent: Wide, steep: Wide, gate: Wide, x: Array, cap
 
 def _gelu_value(x: Array, cap: Any) -> Array:
     value = _clamp(x, cap).value
-    _, density, ratio = num.normal(-jnp.abs(x))
-    share = density.times(value * ratio)
+    share = num.normal(-jnp.abs(x)).share.times(value)
     plain = jnp.where(x >= 0, value - share, share)
     # Near 0 a term may be too small to be a normal number.
     return jnp.where(jnp.abs(x) < 2.0**-60, 0.5 * x, plain)
@@ -135,8 +135,7 @@ def _gelu_slope(x: Array, cap: Any) -> Array:
 
 def _gelu_curvature(x: Array, cap: Any) -> Array:
     x = smooth.limited(x)
-    _, density, ratio = num.normal(-jnp.abs(x))
-    low = density.times_bounded(ratio)
+    low = num.normal(-jnp.abs(x)).share.value
     gate = _where(x >= 0, smooth.plus(1.0, -low, x), Wide(low, 0.0))
     square = smooth.times(x, x, x)
     bell = smooth.exp(smooth.times(-0.5, square, x))
@@ -147,8 +146,7 @@ def _gelu_curvature(x: Array, cap: Any) -> Array:
 
 def _gelu_by_cap(x: Array, cap: Any) -> Array:
     part = _by_cap(x, cap)
-    _, density, ratio = num.normal(-jnp.abs(x))
-    share = density.times(part * ratio)
+    share = num.normal(-jnp.abs(x)).share.times(part)
     return jnp.where(x >= 0, part - share, share)
 
 

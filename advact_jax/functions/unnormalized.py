@@ -154,8 +154,7 @@ def _erf_of(z: Array) -> Array:
     """Return erf(z) within 2 ulp (XLA's own is off by 5 in float32)."""
     small = jnp.clip(z, -_SMALL, _SMALL)
     inside = small * num.polynomial(small * small, _ERF[: num.pick(z, 8, 13)])
-    normal = num.normal(-math.sqrt(2) * jnp.abs(z))
-    outside = 1 - 2 * normal.density.times_bounded(normal.ratio)
+    outside = 1 - 2 * num.normal(-math.sqrt(2) * jnp.abs(z)).share.value
     return jnp.where(small == z, inside, num.with_sign_of(z, outside))
 
 

@@ -13,11 +13,17 @@ from advact_jax import accuracy
 from advact_jax.testing.cases import Case
 
 
-def check_accuracy(case: Case, dtype: Any, judge: Callable[[Any], Any] | None = None) -> None:
+def check_accuracy(
+    case: Case,
+    dtype: Any,
+    judge: Callable[[Any], Any] | None = None,
+    *,
+    points: int = accuracy.POINTS,
+) -> None:
     """Check value and two derivatives against the float64 path, in ulps of ``dtype``.
 
-    For 16 bits every input is checked; for float32 a dense sample, the tails, and the
-    neighbourhoods of kinks and of zero. Where the truth is finite the result must be.
+    For 16 bits every input is checked; for float32 a dense sample of so many points, the tails, and
+    the neighbourhoods of kinks and of zero. Where the truth is finite the result must be.
 
     Example:
       >>> from advact_jax import testing
@@ -29,7 +35,7 @@ def check_accuracy(case: Case, dtype: Any, judge: Callable[[Any], Any] | None = 
       Traceback (most recent call last):
       advact_jax.testing.cases.ContractError: shrink(): expected a value in float16 within 0.51 ...
     """
-    x = accuracy.inputs(case.spec, jnp.dtype(dtype), case.given)
+    x = accuracy.inputs(case.spec, jnp.dtype(dtype), case.given, points)
     errors = accuracy.measure(case, judge or case, x, case.spec.value_floor)
     _check_errors(case, jnp.dtype(dtype), errors)
 
@@ -49,7 +55,7 @@ def _check_errors(case: Case, dtype: Any, errors: Iterable[accuracy.Error], of: 
             )
 
 
-def check_parameter_accuracy(case: Case, dtype: Any) -> None:
+def check_parameter_accuracy(case: Case, dtype: Any, *, points: int = accuracy.POINTS) -> None:
     """Check the derivative by each parameter against the float64 path, in ulps of ``dtype``.
 
     Example:
@@ -58,7 +64,7 @@ def check_parameter_accuracy(case: Case, dtype: Any) -> None:
       >>> testing.check_parameter_accuracy(case, jnp.bfloat16)
     """
     dtype = jnp.dtype(dtype)
-    x = accuracy.inputs(case.spec, dtype, case.given)
+    x = accuracy.inputs(case.spec, dtype, case.given, points)
     by = {
         key: case.derivative_by(key, float(jnp.asarray(case.arguments[key], dtype)))
         for key in case.differentiable

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from advact_jax import catalog, testing
+import advact_jax
+from advact_jax import accuracy, catalog, testing
 from advact_jax._spec import Spec
 
 CASES = {
@@ -54,6 +55,20 @@ def test_value_and_two_derivatives_are_accurate(
     case: testing.Case, dtype: str, backend: str
 ) -> None:
     testing.check_accuracy(case, dtype)
+
+
+@sampled
+@every_case
+def test_float32_is_accurate_in_a_denser_sample(case: testing.Case) -> None:
+    testing.check_accuracy(case, "float32", points=500_000)
+    testing.check_parameter_accuracy(case, "float32", points=500_000)
+
+
+def test_laplace_beside_its_mean() -> None:
+    case, *_ = testing.cases(advact_jax.laplace)
+    x = accuracy.samples(np.float32, kinks=(case.spec.defaults["mu"],), count=1)
+    for error, limit in zip(accuracy.measure(case, case, x), (4, 4, 8), strict=True):
+        assert error.ulps <= limit
 
 
 @sampled
