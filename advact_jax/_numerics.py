@@ -237,10 +237,6 @@ class Tail(NamedTuple):
         scale = 2.0 ** -_raise(self.raised)
         return jnp.where(self.raised <= _floor(self.raised), 0.0, coefficient * self.raised * scale)
 
-    def lowered_where(self, chosen: Array, multiple: Array) -> Array:
-        """Return a multiple of ``raised`` as one of exp(z), where it is chosen."""
-        return jnp.where(chosen, multiple * 2.0 ** -_raise(self.raised), multiple)
-
     def times_bounded(self, coefficient: Array) -> Array:
         """Return coefficient · exp(z) for a coefficient of at most a million."""
         return coefficient * self.raised * 2.0 ** -_raise(self.raised)

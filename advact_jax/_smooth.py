@@ -184,11 +184,10 @@ def silu_curvature(z: Wide) -> Array:
 
 def gelu_value(z: Array) -> Array:
     """Return z · Phi(z)."""
-    left = jnp.signbit(z)
     normal = num.normal(-jnp.abs(z))
-    low = normal.share
-    share = jnp.where(left, low.raised, 1 - low.value)
-    return low.lowered_where(left, jnp.where(left, normal.below, z) * share)
+    share = normal.density.raised * normal.ratio  # It takes less time than `normal.share`.
+    # The last product is added as it is made, so that it may be below the smallest normal number.
+    return jnp.maximum(z, 0) + num.Tail(normal.below * share).value
 
 
 def erf(x: Array) -> Array:
