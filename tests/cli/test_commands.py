@@ -162,6 +162,14 @@ def test_accuracy_as_markdown_and_json(capsys: pytest.CaptureFixture[str]) -> No
     assert entry["ours"]["value"] == {"ulps": 0.0, "not_finite": 0} and entry["jax"] is None
 
 
+def test_more_points_find_larger_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    worst = [
+        said(capsys, f"accuracy silu --dtype float32 --json {points}")[0]["ours"]["value"]["ulps"]
+        for points in ("--points 100", "", "--points 1000000")
+    ]
+    assert 0 < worst[0] < worst[1] < worst[2] < 4
+
+
 def test_the_list_filters(capsys: pytest.CaptureFixture[str]) -> None:
     every = said(capsys, "list --json")
     assert [entry["name"] for entry in every] == [*catalog.elementwise(), *catalog.along_axis()]
