@@ -460,19 +460,6 @@ def size(z: Array | Wide) -> Array | Wide:
     return Wide(-least.head, -least.tail) if isinstance(least, Wide) else -least
 
 
-class Gate(NamedTuple):
-    """What sigmoid(z) and its derivatives are made of: exp(-abs(z)) and the sign of z."""
-
-    e: Tail
-    right: Array
-    z: Array | Wide
-
-
-def gate(z: Array | Wide | Gate) -> Gate:
-    """Return the `Gate` of z."""
-    return z if isinstance(z, Gate) else Gate(decay(z), lead(z) >= 0, z)
-
-
 def smaller_share(z: Array | Wide) -> Tail:
     """Return sigmoid(-abs(z)) as a `Tail`; the other share is 1 less it, and does not cancel."""
     top, rest = _above_floor(_minus_size(z))

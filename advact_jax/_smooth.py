@@ -129,10 +129,10 @@ def gated_slope(z: Any, rise: Wide) -> Array:
 
 def gated_curvature(z: Any, twice: Array, bend: Array) -> Array:
     """Return sigmoid'(z) · (twice + bend · (1 - 2 sigmoid(z))), the second derivative."""
-    e, right, _ = num.gate(z)
-    v, away = e.value, jnp.where(right, bend, -bend)
+    e, away = num.decay_split(z), jnp.where(num.lead(z) >= 0, bend, -bend)
+    v = e.tail.value
     above = (twice - away) + v * (twice + away)
-    return e.times(above / ((1 + v) * num.one_plus_squared(v)))
+    return e.times_moderate(above / ((1 + v) * num.one_plus_squared(v)))
 
 
 def long_gated_curvature(z: Wide, bend: Wide) -> Array:
@@ -185,9 +185,8 @@ def silu_curvature(z: Wide) -> Array:
 def gelu_value(z: Array) -> Array:
     """Return z · Phi(z)."""
     normal = num.normal(-jnp.abs(z))
-    share = normal.density.raised * normal.ratio  # It takes less time than `normal.share`.
-    # The last product is added as it is made, so that it may be below the smallest normal number.
-    return jnp.maximum(z, 0) + num.Tail(normal.below * share).value
+    # The product is added as it is made, so that it may be below the smallest normal number.
+    return jnp.maximum(z, 0) + num.Tail(normal.below * normal.share.raised).value
 
 
 def erf(x: Array) -> Array:

@@ -12,7 +12,6 @@ from jax.typing import ArrayLike
 
 from advact_jax import _checks, _gates
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation, row_function
 from advact_jax._spec import Parameter
 
@@ -28,8 +27,7 @@ def _capped_unit(gate_cap: float, up_cap: float) -> Callable[..., Array]:
         return jnp.where(linear, x, bound * num.tanh(x / bound))
 
     def rise(x: Array, bound: float) -> Array:
-        e = num.decay(x * (2 / bound))  # The square of 1 + e in parts is rounded less.
-        return e.times_bounded(4 / (1 + (2 * e.value + e.value * e.value)))
+        return num.tanh_slope(x / bound)
 
     def gate(x: Array) -> Array:
         return num.logistic_times(cap(x, gate_cap), x)
@@ -39,9 +37,15 @@ def _capped_unit(gate_cap: float, up_cap: float) -> Callable[..., Array]:
         return rising + num.logistic_slope_times(c * cap(x, gate_cap), x)
 
     def curvature(x: Array, c: Array) -> Array:
-        sides, top = c * rise(x, gate_cap), cap(x, gate_cap)
-        bend = num.logistic_times(sides * top * (-2 / gate_cap**2), x)
-        return bend + smooth.gated_curvature(x, 2 * sides, c * top)
+        side, top, e = rise(x, gate_cap), cap(x, gate_cap), num.decay_split(x)
+        v, right = e.tail.value, x >= 0
+        away = jnp.where(right, top, -top)
+        # All three terms of the product's derivative over (1 + v)³: they cancel.
+        square = 1 + (2 * v + v * v)
+        rest = (2 * side - away) + v * (2 * side + away)
+        above = side * top * (-2 / gate_cap**2) * square + jnp.where(right, v * rest, rest)
+        share = c * above / ((1 + v) * square)
+        return jnp.where(right, share, e.times(share).value)
 
     ruled = _gates.ruled(gate, slope)
 
