@@ -196,7 +196,7 @@ def _product(a: Any, x: Array) -> num.Wide:
     plain = a * x
     if num.is_narrow() or (isinstance(a, int | float) and a == 1):
         return num.Wide(plain, 0.0)
-    exact = _rounded(num.Wide.of(a, x) * num.Wide.of(x, x))
+    exact = (num.Wide.of(a, x) * num.Wide.of(x, x)).renormalized
     fits = (jnp.abs(plain) > 2.0**-60) & (jnp.abs(plain) < 1)
     return num.Wide(jnp.where(fits, exact.head, plain), jnp.where(fits, exact.tail, 0.0))
 
@@ -325,9 +325,4 @@ def _radians(head: Array, tail: Array) -> num.Wide:
         return num.Wide((head + tail) * (math.pi / 2), jnp.zeros_like(head))
     turned = num.Wide.of(head, head) * num.Wide.of(math.pi / 2, head)
     rest = turned.tail + (tail * (math.pi / 2) + head * 6.123233995736766e-17)
-    return _rounded(num.Wide(turned.head, rest))
-
-
-def _rounded(value: num.Wide) -> num.Wide:
-    """Return the number with the rounded number as its head."""
-    return num.Wide(value.value, (value.head - value.value) + value.tail)
+    return num.Wide(turned.head, rest).renormalized

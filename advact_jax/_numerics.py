@@ -167,7 +167,7 @@ class Wide(NamedTuple):
         return self.head + self.tail
 
     @property
-    def normal(self) -> Wide:
+    def renormalized(self) -> Wide:
         """The same sum with a tail far below its head, however much has cancelled."""
         top = self.value
         return Wide(top, (self.head - top) + self.tail)

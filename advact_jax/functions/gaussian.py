@@ -65,7 +65,7 @@ def _laplace_argument(x: Array, mu: Any, sigma: Any) -> Wide:
     most = num.pick(x, 1e15, 1e150)
     moved = smooth.plus(jnp.clip(x, -most, most), _opposite(mu), x)
     # Near mu its head may be smaller than its tail, and of the other sign.
-    return smooth.over(moved.normal, sigma, x)
+    return smooth.over(moved.renormalized, sigma, x)
 
 
 def _opposite(value: Any) -> Any:

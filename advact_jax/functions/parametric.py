@@ -183,7 +183,7 @@ def _radicand(x: Array, alpha: Any, single: float, double: float) -> _Radicand:
     top = square.head if num.is_narrow() else num.head(square.head)
     rest = (square.head - top) + square.tail
     q = num.Wide.of(1.0, x) + num.Wide.of(alpha, x) * num.Wide(top, rest)
-    q = num.Wide(q.value, (q.head - q.value) + q.tail)
+    q = q.renormalized
     return _Radicand(q, jnp.sqrt(q.head), x)
 
 
