@@ -205,7 +205,7 @@ def serf(x: ArrayLike) -> Array:
 
     Example:
       >>> advact_jax.serf(jnp.array([-1.0, 0.0, 1.0]))
-      Array([-0.342 ,  0.       ,  0.937], dtype=float32)
+      Array([-0.342,  0.        ,  0.937 ], dtype=float32)
     """
     return _serf_value(jnp.asarray(x))
 
