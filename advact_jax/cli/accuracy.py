@@ -35,9 +35,7 @@ Examples:
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--dtype", type=click.Choice(DTYPES), default="bfloat16", show_default=True)
-@click.option(
-    "--points", type=click.IntRange(min=1), help="Of the float32 sample.  [default: 25000]"
-)
+@click.option("--points", type=click.IntRange(min=1), help="More or fewer of the float32 sample.")
 @click.option("--against", type=click.Choice(["jax"]), help="Print jax.nn's errors beside ours.")
 @markdown_option
 @json_option
@@ -85,7 +83,6 @@ def measured(
     from advact_jax import accuracy, catalog, testing
 
     points = points or accuracy.POINTS
-
     along_axis = catalog.along_axis()
     for name in names:
         function = catalog.lookup(name)
