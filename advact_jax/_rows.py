@@ -51,20 +51,37 @@ def _most(x: Array) -> float:
     return float(jnp.finfo(x.dtype).max)
 
 
+def row_length(x: Array, axes: Axes) -> int:
+    """Return the number of entries of a row."""
+    return math.prod(x.shape[axis] for axis in axes)
+
+
 def shares(x: Array, mask: Array | None, axes: Axes) -> Array:
     """Return exp(x) / sum(exp(x)) in the compute type, with an error that does not grow with m - x.
 
-    With m the largest entry, x - m would be rounded: 32 ulp of the result at x - m = -87. So a
-    number c is subtracted that is 0 while the sum cannot overflow, and a whole number near m
-    beyond: then x - c is exact, or small where it is not.
+    With m the largest entry, x - m would be rounded: 32 ulp of the result at x - m = -87. So
+    `offset` is subtracted.
     """
-    wide = allowed(x, mask)
-    whole, most = jnp.floor(maximum(x, mask, axes)), _most(wide)
-    length = max(math.prod(wide.shape[axis] for axis in axes), 1)
-    reach = math.floor((707 if _numerics.is_double(wide) else 86) - math.log(length))
-    c = jnp.minimum(whole, 0) + jnp.maximum(jnp.minimum(whole, most) - reach, 0)
-    e = jnp.exp(jnp.minimum(wide - c, reach + 1))
+    wide, length = allowed(x, mask), row_length(x, axes)
+    c, reach = offset(maximum(x, mask, axes), length)
+    # In short rows XLA on CPU passes once for a difference and its exponential.
+    if length < 32:
+        e = jnp.minimum(jnp.exp(wide - c), math.exp(reach + 1))
+    else:
+        e = jnp.exp(jnp.minimum(wide - c, reach + 1))
     return e * _inverse(jnp.sum(e, axes, keepdims=True))
+
+
+def offset(largest: Array, length: int) -> tuple[Array, int]:
+    """Return what is subtracted of a row, so that no sum of exponentials overflows, and its reach.
+
+    It is 0 while the sum cannot overflow, and beyond a whole number near the largest entry: the
+    difference is then exact, or small where it is not. Exponents are at most one more than the
+    reach; infinite entries have to be kept there.
+    """
+    whole = jnp.floor(largest)
+    reach = math.floor((707 if _numerics.is_double(largest) else 86) - math.log(max(length, 1)))
+    return jnp.maximum(jnp.minimum(whole, _most(whole)) - reach, jnp.minimum(whole, 0)), reach
 
 
 def _inverse(total: Array) -> Array:
@@ -114,7 +131,7 @@ def counting(x: Array, mask: Array | None, axes: Axes) -> Array:
 def count(x: Array, mask: Array | None, axes: Axes) -> Array | float:
     """Return how many entries of each row count, at least 1."""
     if mask is None:
-        return float(max(math.prod(x.shape[axis] for axis in axes), 1))
+        return float(max(row_length(x, axes), 1))
     ones = jnp.broadcast_to(mask, x.shape).astype(compute_dtype(x.dtype))
     return jnp.maximum(jnp.sum(ones, axes, keepdims=True), 1)
 

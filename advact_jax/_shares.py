@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from advact_jax import _numerics as num
 from advact_jax import _rows
 from advact_jax._rows import Axes
-from advact_jax._thresholds import row_length, total
-
-
-def offset(wide: Array, least: Array | None, axes: Axes) -> tuple[Array, int]:
-    """Return what is subtracted of a row, so that no sum of exponentials overflows, and its reach.
-
-    It is 0 or a whole number, as in softmax: the difference is then exact, or small where it is
-    not. Exponentials reach to one more than the reach, in rows with +inf.
-    """
-    most = float(jnp.finfo(wide.dtype).max)
-    m = _rows.maximum(wide, None, axes)
-    whole = jnp.floor(m if least is None else jnp.maximum(m, least))
-    length = row_length(wide, axes) + 1
-    reach = math.floor((707 if num.is_double(wide) else 86) - math.log(length))
-    return jnp.minimum(whole, 0) + jnp.maximum(jnp.minimum(whole, most) - reach, 0), reach
+from advact_jax._thresholds import total
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
 def with_sink(x: Array, sink: Array | None, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
     """Return the shares of a row and that of its sink, this one in the compute type."""
     wide = _rows.allowed(x, mask)
-    least = None if sink is None else jnp.maximum(sink, -float(jnp.finfo(wide.dtype).max))
-    c, reach = offset(wide, least, axes)
+    largest = _rows.maximum(wide, None, axes)
+    if sink is not None:
+        largest = jnp.maximum(largest, sink)
+    c, reach = _rows.offset(largest, _rows.row_length(wide, axes) + 1)
     e = jnp.exp(jnp.minimum(wide - c, reach + 1))
     rest = jnp.zeros_like(c) if sink is None else jnp.exp(jnp.minimum(sink - c, reach + 1))
     # At least 1, or 0 where there is nothing to share.

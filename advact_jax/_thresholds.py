@@ -47,11 +47,6 @@ def steps(length: int, dtype: jnp.dtype) -> int:
     return math.ceil(math.log2(max(length, 2))) + (28 if dtype == jnp.float64 else 14)
 
 
-def row_length(x: Array, axes: Axes) -> int:
-    """Return the number of entries of a row."""
-    return math.prod(x.shape[axis] for axis in axes)
-
-
 def _zero(x: Array, axes: Axes) -> Array:
     """Return 0 for each row, made from it: NaN where it is, and varying over devices as it does."""
     return 0 * _rows.maximum(x, None, axes)
@@ -86,7 +81,7 @@ def rooted(x: Array, mask: Array | None, axes: Axes, power: int) -> tuple[Array,
 def _threshold(z: Array, axes: Axes, power: int) -> Array:
     """Return the threshold from below, to half of the digits and more."""
     close = 2.0 ** (-40 if num.is_double(z) else -18)
-    most = steps(row_length(z, axes), z.dtype)
+    most = steps(_rows.row_length(z, axes), z.dtype)
 
     def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         tau, _, count = state
@@ -158,7 +153,7 @@ def powers(x: Array, mask: Array | None, power: Array, axes: Axes) -> tuple[Arra
 def _shift(d: Array, power: Array, axes: Axes) -> Array:
     """Return t, to half of the digits and more."""
     close = 2.0 ** (-40 if num.is_double(d) else -18)
-    length = max(row_length(d, axes), 2)
+    length = max(_rows.row_length(d, axes), 2)
     most = 4 * steps(length, d.dtype)
 
     def step(state: Any) -> Any:

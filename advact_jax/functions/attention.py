@@ -15,7 +15,7 @@ from advact_jax import _rows, _thresholds
 from advact_jax._declare import row_function
 from advact_jax._rows import Axes, Axis
 from advact_jax._rule import compute_dtype
-from advact_jax._shares import offset, with_sink
+from advact_jax._shares import with_sink
 from advact_jax._spec import Parameter
 from advact_jax._thresholds import total
 
@@ -126,7 +126,8 @@ def _picked(x: Array, mask: Array | None, axes: Axes, epsilon: float) -> tuple[A
     """Return softpick, and exp(x) over its denominator, in the compute type."""
     wide = _rows.allowed(x, mask)
     # The threshold 0 counts as the largest entry does.
-    c, reach = offset(wide, jnp.zeros((1,) * wide.ndim, wide.dtype), axes)
+    largest = jnp.maximum(_rows.maximum(wide, None, axes), 0)
+    c, reach = _rows.offset(largest, _rows.row_length(wide, axes) + 1)
     # The size of exp(x) - 1, which does not cancel.
     size = -num.expm1(-jnp.abs(wide)) * jnp.exp(jnp.minimum(jnp.maximum(wide, 0) - c, reach + 1))
     size = jnp.where(wide == -jnp.inf, 0, size)

@@ -105,6 +105,7 @@ def _cooled(rule: Any, x: Array, given: dict[str, Array | None], axes: Axes) -> 
 
 @row_function(
     reference=lambda mp, row: [1 / mp.fsum(mp.exp(z - x) for z in row) for x in row],
+    lengths=(8, 40),
     tier="stable",
     latex=r"\mathrm{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}",
     paper=_BRIDLE,
