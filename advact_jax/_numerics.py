@@ -221,11 +221,11 @@ class Tail(NamedTuple):
     @property
     def value(self) -> Array:
         """exp(z), which may be flushed to zero."""
-        return self.raised * 2.0 ** -_raise(self.raised)
+        return self.raised * 2.0 ** -raised_by(self.raised)
 
     def times(self, coefficient: Array | float) -> Array:
         """Return coefficient · exp(z), and 0 where exp(z) is 0 and the coefficient infinite."""
-        scale = 2.0 ** -_raise(self.raised)
+        scale = 2.0 ** -raised_by(self.raised)
         if isinstance(coefficient, int | float):
             return self.raised * (coefficient * scale)
         # Where exp(z) is not small, a large coefficient times what is raised would overflow.
@@ -234,15 +234,15 @@ class Tail(NamedTuple):
 
     def times_moderate(self, coefficient: Array) -> Array:
         """Return what `times` does, for a coefficient that is huge only where exp(z) is 0."""
-        scale = 2.0 ** -_raise(self.raised)
+        scale = 2.0 ** -raised_by(self.raised)
         return jnp.where(self.raised <= _floor(self.raised), 0.0, coefficient * self.raised * scale)
 
     def times_bounded(self, coefficient: Array) -> Array:
         """Return coefficient · exp(z) for a coefficient of at most a million."""
-        return coefficient * self.raised * 2.0 ** -_raise(self.raised)
+        return coefficient * self.raised * 2.0 ** -raised_by(self.raised)
 
 
-def _raise(x: Array) -> int:
+def raised_by(x: Array) -> int:
     """Return the exponent of the power of two by which a `Tail` is raised."""
     return 53 if is_double(x) else 24
 
@@ -252,15 +252,15 @@ def _floor(x: Array) -> float:
     return 2.0**-1019 if is_double(x) else 2.0**-124
 
 
-_HALF_LOG2 = math.log(2) / 2
+HALF_LOG2 = math.log(2) / 2
 _LOG2_SINGLE = (0.693359375, -2.1219444005469057e-4)
 _LOG2_DOUBLE = (0.6931471803691238, 1.9082149292705877e-10)
 
 
 def tail(z: Array | Wide) -> Tail:
     """Return exp(z) for z <= 0 as a `Tail`, within an ulp; a `Wide` z counts with its tail."""
-    top, rest = _above_floor(z)
-    less_one, power = _reduced(top, rest, _raise(top))
+    top, rest = above_floor(z)
+    less_one, power = _reduced(top, rest, raised_by(top))
     return Tail((1 + less_one) * power)
 
 
@@ -293,15 +293,15 @@ class Split(NamedTuple):
 
 def decay_split(z: Array | Wide) -> Split:
     """Return exp(-abs(z)) as a `Split`."""
-    top, rest = _above_floor(_minus_size(z))
-    return Split(*_reduced(top, rest, _raise(top)))
+    top, rest = above_floor(minus_size(z))
+    return Split(*_reduced(top, rest, raised_by(top)))
 
 
-def _above_floor(z: Array | Wide) -> tuple[Array, Array | float]:
+def above_floor(z: Array | Wide) -> tuple[Array, Array | float]:
     """Return z cut where the `Tail` of its exponential stops to fall, and the tail of z."""
     top, rest = z if isinstance(z, Wide) else (z, 0.0)
     top = jnp.maximum(jnp.asarray(top), -744.0 if is_double(jnp.asarray(top)) else -103.2)
-    if not _is_nothing(rest):
+    if not is_nothing(rest):
         rest = jnp.clip(rest, -0.5, 0.5)  # More is there only below the floor.
     return top, rest
 
@@ -320,7 +320,7 @@ class Power(NamedTuple):
         given. That n is taken from ``near``, which is known earlier, shortens the chain of
         operations that wait for each other.
         """
-        count, power = _whole(near, _raise(near))
+        count, power = _whole(near, raised_by(near))
         return cls(functools.reduce(operator.add, rest, top - count), power)
 
     @property
@@ -332,10 +332,10 @@ class Power(NamedTuple):
     @property
     def fraction(self) -> tuple[Tail, Array]:
         """The number as a numerator and a denominator, which takes fewer operations."""
-        return _fraction(self.t, self.power, 1.0)
+        return fraction_of(self.t, self.power, 1.0)
 
 
-def _fraction(t: Array, power: Array, log2: float) -> tuple[Tail, Array]:
+def fraction_of(t: Array, power: Array, log2: float) -> tuple[Tail, Array]:
     """Return a numerator and a denominator of 2^(t / log2 + n), where ``power`` is 2^n."""
     even = _even(t, log2)
     return Tail((even + t) * power), even - t
@@ -349,13 +349,13 @@ def _even(t: Array, log2: float) -> Array:
 
 def _reduced(top: Array, rest: Array | float, raised: int) -> tuple[Array, Array]:
     """Return exp(t) - 1 and 2^(n + raised), where top + rest = n log 2 + t."""
-    t, power = _remainder(top, raised)
+    t, power = remainder(top, raised)
     t = t + rest
     series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
     return t + t * t * series, power
 
 
-def _remainder(
+def remainder(
     top: Array, raised: int, log2: float = math.log(2), *, rounded: bool = False
 ) -> tuple[Array, Array]:
     """Return t and 2^(n + raised), where top = n log2 + t.
@@ -393,20 +393,22 @@ def _whole(x: Array, raised: int) -> tuple[Array, Array]:
     return shifted - large, power
 
 
-def _is_nothing(rest: Any) -> bool:
+def is_nothing(rest: Any) -> bool:
+    """Tell whether a tail is the number 0, which costs nothing to add."""
     return isinstance(rest, float) and rest == 0.0
 
 
 def decay(z: Array | Wide) -> Tail:
     """Return exp(-abs(z)) as a `Tail`."""
-    return tail(_minus_size(z))
+    return tail(minus_size(z))
 
 
-def _minus_size(z: Array | Wide) -> Array | Wide:
+def minus_size(z: Array | Wide) -> Any:
+    """Return -abs(z)."""
     if not isinstance(z, Wide):
         return -jnp.abs(z)
     top, rest = jnp.asarray(z.head), z.tail
-    if not _is_nothing(rest):
+    if not is_nothing(rest):
         rest = jnp.where(top > 0, -rest, rest)
     return Wide(-jnp.abs(top), rest)
 
@@ -418,7 +420,7 @@ def expm1(z: Array | Wide) -> Array:
     """
     top, rest = z if isinstance(z, Wide) else (z, 0.0)
     top = jnp.maximum(jnp.asarray(top), -50.0)  # There it is -1.
-    if not _is_nothing(rest):
+    if not is_nothing(rest):
         rest = jnp.clip(rest, -0.5, 0.5)
     less_one, power = _reduced(top, rest, 0)
     return less_one * power + (power - 1)
@@ -436,8 +438,8 @@ def tanh(x: Array) -> Array:
     n log 2 is rounded only where the exponential is small.
     """
     top = jnp.maximum(-jnp.abs(x), -25.0)
-    t, power = _remainder(top, 0, _HALF_LOG2, rounded=True)
-    even, less, more = _even(t, _HALF_LOG2), 1 - power, 1 + power
+    t, power = remainder(top, 0, HALF_LOG2, rounded=True)
+    even, less, more = _even(t, HALF_LOG2), 1 - power, 1 + power
     return with_sign_of(x, (even * less - t * more) / (even * more - t * less))
 
 
@@ -446,7 +448,7 @@ def with_sign_of(x: Array, magnitude: Any) -> Array:
     return jnp.copysign(magnitude, x)
 
 
-# -- the logistic function ----------------------------------------------------------------------
+# -- what formulas are made of ------------------------------------------------------------------
 
 
 def lead(z: Array | Wide) -> Array:
@@ -454,68 +456,10 @@ def lead(z: Array | Wide) -> Array:
     return jnp.asarray(z.head) if isinstance(z, Wide) else z
 
 
-def size(z: Array | Wide) -> Array | Wide:
+def size(z: Array | Wide) -> Any:
     """Return abs(z)."""
-    least = _minus_size(z)
+    least = minus_size(z)
     return Wide(-least.head, -least.tail) if isinstance(least, Wide) else -least
-
-
-def smaller_share(z: Array | Wide) -> Tail:
-    """Return sigmoid(-abs(z)) as a `Tail`; the other share is 1 less it, and does not cancel."""
-    top, rest = _above_floor(_minus_size(z))
-    t, power = _remainder(top, _raise(top))
-    above, below = _fraction(t + rest, power, math.log(2))
-    return Tail(used_often(above.raised / (below + above.value)))
-
-
-def logistic_times(c: Array | float, z: Array | Wide) -> Array:
-    """Return c · sigmoid(z), normal wherever the product is."""
-    right = lead(z) >= 0
-    if isinstance(c, int | float):
-        share = smaller_share(z)
-        return jnp.where(right, c - share.times(c), share.times(c))
-    if c is lead(z):
-        share = smaller_share(z)
-        return jnp.where(right, c * (1 - share.value), share.times_moderate(c))
-    e = decay(z)  # It is rounded once less where c has errors of its own.
-    return jnp.where(right, c, e.times(c)) / (1 + e.value)
-
-
-def logistic_slope_times(c: Array | float, z: Array | Wide) -> Array:
-    """Return c · sigmoid'(z), normal wherever the product is."""
-    e = decay(z)
-    share = c / one_plus_squared(e.value)
-    return e.times_bounded(share) if isinstance(c, int | float) else e.times(share)
-
-
-def quick_slope(x: Array) -> Array:
-    """Return the derivative of sigmoid in fewer operations, of which one more rounds."""
-    top, _ = _above_floor(-jnp.abs(x))
-    return _slope_times(1.0, top, math.log(2))
-
-
-def tanh_slope(x: Array) -> Array:
-    """Return the derivative of tanh, 4 times that of sigmoid at 2 x."""
-    top = jnp.maximum(-jnp.abs(x), -372.0 if is_double(x) else -51.6)
-    return _slope_times(4.0, top, _HALF_LOG2)
-
-
-def _slope_times(c: float, top: Array, log2: float) -> Array:
-    """Return c · s (1 - s) for the share s = e / (1 + e), e = 2^(top / log2)."""
-    t, power = _remainder(top, _raise(top), log2)
-    above, below = _fraction(t, power, log2)
-    both = below + above.value
-    if is_narrow():
-        return above.times(c) * (below / (both * both))
-    share = Tail(used_often(above.raised / both))
-    return (1 - share.value) * share.times(c)
-
-
-def logistic_curvature_times(c: Array | float, z: Array | Wide) -> Array:
-    """Return c · sigmoid''(z), normal wherever the product is."""
-    e = decay(z)
-    bend = with_sign_of(lead(z), one_minus_decay(z))
-    return -e.times(c * bend / ((1 + e.value) * one_plus_squared(e.value)))
 
 
 def one_plus_squared(e: Array) -> Array:
@@ -525,13 +469,7 @@ def one_plus_squared(e: Array) -> Array:
 
 def one_minus_decay(z: Array | Wide) -> Array:
     """Return 1 - exp(-abs(z)), which does not cancel near zero."""
-    return -expm1(_minus_size(z))
-
-
-def softplus_tail(c: Any, z: Array | Wide) -> Array:
-    """Return c · log(1 + exp(-abs(z))), normal wherever the product is."""
-    e = decay(z)
-    return e.times(c * log1p_share(e.value))
+    return -expm1(minus_size(z))
 
 
 def near_root(z: Array | Wide, single: Any, double: Any, elsewhere: Array) -> Array:
@@ -555,79 +493,3 @@ def flat_where_zero(slope: Any, x: Array) -> Array:
 def used_often(quotient: Array) -> Array:
     """Return the quotient, so that XLA on CPU does not split the loop at its second use."""
     return quotient + hidden(0.0, quotient)
-
-
-# -- the normal distribution --------------------------------------------------------------------
-
-
-DENSITY = 1 / math.sqrt(2 * math.pi)
-
-
-class Normal(NamedTuple):
-    """What the Gaussian error linear unit needs at -a: exp(-a²/2) and Mills' ratio."""
-
-    below: Array
-    bell: Split
-    plain: Array
-    lost: Array | float
-
-    @property
-    def ratio(self) -> Array:
-        """The second, rounded."""
-        return self.plain if _is_nothing(self.lost) else self.plain + self.lost
-
-    @property
-    def density(self) -> Tail:
-        """The first, which is the density but for a constant."""
-        return self.bell.tail
-
-    @property
-    def share(self) -> Tail:
-        """Phi(-a), their product, rounded once."""
-        grown = self.bell.less_one * self.ratio
-        if not _is_nothing(self.lost):
-            grown = self.lost + grown
-        return Tail((self.plain + grown) * self.bell.power)
-
-
-def normal(below: Array | Wide) -> Normal:
-    """Return -a, cut where exp(-a²/2) is 0, exp(-a²/2) and Mills' ratio (1 - Phi(a)) exp(a²/2)."""
-    below, more = _with_rest(below)
-    a = jnp.abs(below)
-    moved = a + opaque(fits.MILLS, a)
-    t = used_often((moved - 2 * fits.MILLS) / moved)
-    plain = polynomial(t, pick(a, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
-    lost: Array | float = 0.0
-    if not is_narrow():
-        # What rounding the sum has lost, times the derivative.
-        lost = ((a - (moved - opaque(fits.MILLS, a))) - more) * (a * plain - DENSITY)
-    return Normal(below, _bell(a, more).split, plain, lost)
-
-
-def _with_rest(below: Array | Wide) -> tuple[Array, Array | float]:
-    """Return -a, cut where exp(-a²/2) is 0, and what is left of its rounding."""
-    plain = below.value if isinstance(below, Wide) else below
-    least = pick(plain, -14.375, -38.5)
-    cut = jnp.maximum(plain, least)
-    if is_narrow() or not isinstance(below, Wide):
-        return cut, 0.0
-    return cut, jnp.where(plain > least, (below.head - plain) + below.tail, 0.0)
-
-
-_SCALE_LOST = -1.0177636870465517e-17  # -1 / (2 log 2) less its double
-
-
-def _bell(a: Array, less: Array | float = 0.0) -> Power:
-    """Return exp(-b²/2) for b = a - less."""
-    scale = -0.5 / math.log(2)
-    near = scale * (a * a)
-    if is_narrow():
-        return Power.of(near, near)
-    step, unit = pick(a, (2.0**-5, 2.0**-6), (2.0**-16, 2.0**-8))
-    leading = unit * round(scale / unit)
-    h = on_grid(a, step)
-    square = h * h
-    rest = ((scale - leading) + _SCALE_LOST) * square + scale * ((a - h) * (a + h))
-    if not _is_nothing(less):
-        rest = rest - 2 * scale * a * less
-    return Power.of(near, leading * square, rest)

@@ -11,6 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _checks, _gates
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
 from advact_jax._declare import activation, row_function
 from advact_jax._spec import Parameter
@@ -27,21 +28,21 @@ def _capped_unit(gate_cap: float, up_cap: float) -> Callable[..., Array]:
         return jnp.where(linear, x, bound * num.tanh(x / bound))
 
     def rise(x: Array, bound: float) -> Array:
-        return num.tanh_slope(x / bound)
+        return logistic.tanh_slope(x / bound)
 
     def gate(x: Array) -> Array:
-        return num.logistic_times(cap(x, gate_cap), x)
+        return logistic.times(cap(x, gate_cap), x)
 
     def slope(x: Array, c: Any = 1.0) -> Array:
-        rising = num.logistic_times(c * rise(x, gate_cap), x)
-        return rising + num.logistic_slope_times(c * cap(x, gate_cap), x)
+        rising = logistic.times(c * rise(x, gate_cap), x)
+        return rising + logistic.slope_times(c * cap(x, gate_cap), x)
 
     def curvature(x: Array, c: Array) -> Array:
         side, top, e = rise(x, gate_cap), cap(x, gate_cap), num.decay_split(x)
         v, right = e.tail.value, x >= 0
         away = jnp.where(right, top, -top)
         # All three terms of the product's derivative over (1 + v)³: they cancel.
-        square = 1 + (2 * v + v * v)
+        square = num.one_plus_squared(v)
         rest = (2 * side - away) + v * (2 * side + away)
         above = side * top * (-2 / gate_cap**2) * square + jnp.where(right, v * rest, rest)
         share = c * above / ((1 + v) * square)
@@ -64,7 +65,7 @@ def _capped_unit(gate_cap: float, up_cap: float) -> Callable[..., Array]:
     )
     def _situ_unit(x: ArrayLike, up: ArrayLike) -> Array:
         x, up = jnp.asarray(x), jnp.asarray(up)
-        return _gates.unless_nan(up, num.logistic_times(cap(x, gate_cap) * cap(up, up_cap), x))
+        return _gates.unless_nan(up, logistic.times(cap(x, gate_cap) * cap(up, up_cap), x))
 
     return _situ_unit
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
@@ -23,13 +24,13 @@ def _twice(x: Array, cap: Any) -> num.Wide:
 def _slope(x: Array, cap: Any) -> Array:
     if cap is None:
         return jnp.where(jnp.isnan(x), x, 1)
-    return num.logistic_slope_times(4.0, _twice(x, cap))
+    return logistic.slope_times(4.0, _twice(x, cap))
 
 
 def _curvature(x: Array, cap: Any) -> Array:
     if cap is None:
         return jnp.where(jnp.isnan(x), x, 0)
-    return num.logistic_curvature_times(8 / jnp.asarray(cap, x.dtype), _twice(x, cap))
+    return logistic.curvature_times(8 / jnp.asarray(cap, x.dtype), _twice(x, cap))
 
 
 def _by_cap(x: Array, cap: Any) -> Array:

@@ -12,6 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _gates
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
 from advact_jax._declare import activation, row_function
 from advact_jax._spec import Parameter
@@ -29,7 +30,7 @@ def _above(x: Array, limit: Any, alpha: Any, clamp: str) -> Array:
     """
     if clamp == "before":
         return x > limit
-    return (x - limit) > num.logistic_times(x, -alpha * x)
+    return (x - limit) > logistic.times(x, -alpha * x)
 
 
 def _at_most(x: Array, limit: Any) -> Array:
@@ -44,7 +45,7 @@ def _value_up(up: Any, limit: Any, offset: Any) -> Array:
 def _cut(x: Array, limit: Any, alpha: Any, clamp: str) -> Array:
     """Return the largest gate, where it is cut."""
     top = jnp.asarray(limit, x.dtype)
-    return num.logistic_times(top, num.product(alpha, top)) if clamp == "before" else top
+    return logistic.times(top, num.product(alpha, top)) if clamp == "before" else top
 
 
 def _inner(x: Array, limit: Any) -> Array:
@@ -54,7 +55,7 @@ def _inner(x: Array, limit: Any) -> Array:
 
 def _gate_value(x: Array, limit: Any, alpha: Any, clamp: str) -> Array:
     inner = _inner(x, limit)
-    open_gate = num.logistic_times(inner, num.product(alpha, inner))
+    open_gate = logistic.times(inner, num.product(alpha, inner))
     return jnp.where(_above(x, limit, alpha, clamp), _cut(x, limit, alpha, clamp), open_gate)
 
 

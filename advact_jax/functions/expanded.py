@@ -10,8 +10,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
+from advact_jax import _extended as extended
+from advact_jax import _gaussian as gauss
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._numerics import Wide
 from advact_jax._spec import Parameter
@@ -32,7 +34,7 @@ def _xsilu_value(x: Array, alpha: Any) -> Array:
 
 
 def _xsilu_slope(x: Array, alpha: Any) -> Array:
-    share = (1 + 2 * alpha) * smooth.long_silu_slope_left(Wide(x, 0.0))
+    share = (1 + 2 * alpha) * logistic.long_silu_slope_left(Wide(x, 0.0))
     return jnp.where(x >= 0, (1 + alpha) - share, share - alpha)
 
 
@@ -44,7 +46,7 @@ def _xsilu_slope(x: Array, alpha: Any) -> Array:
         )
     },
     dx=_xsilu_slope,
-    dxx=lambda x, alpha: (1 + 2 * alpha) * smooth.silu_curvature(Wide(x, 0.0)),
+    dxx=lambda x, alpha: (1 + 2 * alpha) * logistic.silu_curvature(Wide(x, 0.0)),
     limits=lambda alpha: (alpha * math.inf if alpha else 0.0, math.inf),
     slope_limits=lambda alpha: (-alpha, 1 + alpha),
     reference=lambda mp, x, alpha: x * ((1 + 2 * alpha) / (1 + mp.exp(-x)) - alpha),
@@ -72,25 +74,25 @@ def xsilu(x: ArrayLike, alpha: ArrayLike = 0.0) -> Array:
 
 
 def _xgelu_value(x: Array, alpha: Any) -> Array:
-    share = num.normal(-jnp.abs(x)).share.times((1 + 2 * alpha) * smooth.limited(x))
+    share = gauss.normal(-jnp.abs(x)).share.times((1 + 2 * alpha) * extended.limited(x))
     low = share + num.flat_where_zero(-alpha, x)
     return _near_zero(x, jnp.where(x >= 0, x * (1 + alpha) - share, low))
 
 
 def _xgelu_slope(x: Array, alpha: Any) -> Array:
-    share = (1 + 2 * alpha) * smooth.gelu_slope_left(x)
+    share = (1 + 2 * alpha) * gauss.gelu_slope_left(x)
     return jnp.where(x >= 0, 1 + alpha - share, share - alpha)
 
 
 @activation(
     parameters={
         "alpha": Parameter(
-            partial=lambda x, alpha: x * smooth.erf(x * math.sqrt(0.5)), learned=True, initial=0.0,
+            partial=lambda x, alpha: x * gauss.erf(x * math.sqrt(0.5)), learned=True, initial=0.0,
             samples=(-0.2,),
         )
     },
     dx=_xgelu_slope,
-    dxx=lambda x, alpha: (1 + 2 * alpha) * smooth.gelu_curvature(x),
+    dxx=lambda x, alpha: (1 + 2 * alpha) * gauss.gelu_curvature(x),
     limits=lambda alpha: (alpha * math.inf if alpha else 0.0, math.inf),
     slope_limits=lambda alpha: (-alpha, 1 + alpha),
     reference=lambda mp, x, alpha: x * ((1 + 2 * alpha) * mp.erfc(-x / mp.sqrt(2)) / 2 - alpha),

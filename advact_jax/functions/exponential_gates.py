@@ -10,8 +10,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
+from advact_jax import _extended as extended
+from advact_jax import _gaussian as gauss
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._numerics import Wide
 from advact_jax._spec import Parameter
@@ -26,7 +27,7 @@ def _lisht_slope(x: Array) -> Array:
 
 
 def _lisht_curvature(x: Array) -> Array:
-    a = jnp.abs(smooth.limited(x))
+    a = jnp.abs(extended.limited(x))
     e = num.decay(2 * a)
     plain = e.times_bounded(8 * (1 - a * num.tanh(a)) / num.one_plus_squared(e.value))
     return num.near_root(a, fits.LISHT_CURVATURE_SINGLE, fits.LISHT_CURVATURE_DOUBLE, plain)
@@ -69,20 +70,26 @@ def _above_one(e: Array) -> Array:
     return 1 / jnp.maximum(e, num.pick(e, 1e-2, 2.5e-3))
 
 
+def _tanh_share(square: Array) -> Array:
+    """Return tanh(u) / u by u² in [0, 2.25]."""
+    fit = num.pick(square, fits.TANH_SHRINK_SINGLE, fits.TANH_SHRINK_DOUBLE)
+    return 1 - square * num.polynomial(square, fit)
+
+
 def _telu_value(x: Array) -> Array:
     e = num.decay(x)
-    share = smooth.tanh_share(e.value * e.value)
+    share = _tanh_share(e.value * e.value)
     return jnp.where(x > 0, x * num.tanh(_above_one(e.value)), e.times(x * share))
 
 
 def _telu_parts(x: Array, long: bool) -> tuple[Array, Array, Array, Array]:
     """Return x, u = exp(x), cut, tanh(u) and sech²(u), which may ask for more digits of u."""
-    x = smooth.limited(x)
+    x = extended.limited(x)
     e, right = num.decay(x).value, x > 0
     above = _above_one(e)
-    twice = smooth.times(2.0, smooth.exp(jnp.clip(x, 0, 6)), x) if long else 2 * above
+    twice = extended.times(2.0, extended.exp(jnp.clip(x, 0, 6)), x) if long else 2 * above
     fall = num.decay(twice).value
-    low = e * smooth.tanh_share(e * e)
+    low = e * _tanh_share(e * e)
     high = num.tanh(above)
     return (
         x, jnp.where(right, above, e), jnp.where(right, high, low),
@@ -145,16 +152,16 @@ def _serf_value(x: Array) -> Array:
     v = e.tail.value
     low = v * num.log1p_share(v)
     left = e.times_moderate(x * _serf_share(v))
-    return jnp.where(x > 0, x * smooth.erf(jnp.maximum(x, 0) + low), left)
+    return jnp.where(x > 0, x * gauss.erf(jnp.maximum(x, 0) + low), left)
 
 
 def _serf_parts(x: Array) -> tuple[Array, Array, Array, Array]:
     """Return x and softplus(x), cut, sigmoid(x) and the derivative of erf at softplus(x)."""
-    x = smooth.limited(x)
+    x = extended.limited(x)
     e = num.decay(x).value
     risen = jnp.minimum(jnp.maximum(x, 0), num.pick(x, 12.0, 30.0))
-    log = smooth.plus(risen, e * num.log1p_share(e), x)
-    square = smooth.times(log, log, x)
+    log = extended.plus(risen, e * num.log1p_share(e), x)
+    square = extended.times(log, log, x)
     bell = num.tail(Wide(-square.head, -square.tail)).value
     return x, log.value, jnp.where(x > 0, 1, e) / (1 + e), 2 / math.sqrt(math.pi) * bell
 
@@ -165,7 +172,7 @@ def _serf_slope(x: Array) -> Array:
     v = e.tail.value
     bend = num.polynomial(v, num.pick(x, fits.SERF_BEND_SINGLE, fits.SERF_BEND_DOUBLE))
     left = e.times((1 + x) * _serf_share(v) + x * (v * bend)).value
-    plain = jnp.where(x > 0, smooth.erf(log) + x * (rise * bell), left)
+    plain = jnp.where(x > 0, gauss.erf(log) + x * (rise * bell), left)
     return num.near_root(x, fits.SERF_SLOPE_SINGLE, fits.SERF_SLOPE_DOUBLE, plain)
 
 
@@ -215,10 +222,10 @@ def serf(x: ArrayLike) -> Array:
 
 def _golu_fall(x: Array, beta: Any, gamma: Any) -> tuple[Wide, Wide, num.Tail]:
     """Return gamma · x, u and exp(-u), for x so far left that exp(-u) is 0 as at its cut."""
-    z = smooth.scaled(gamma, smooth.limited(x))
+    z = extended.scaled(gamma, extended.limited(x))
     risen = jnp.maximum(z.head, -20.0)
     near = Wide(-risen, jnp.where(z.head > -20.0, -z.tail, 0.0))
-    u = smooth.times(beta, smooth.exp(near), x)
+    u = extended.times(beta, extended.exp(near), x)
     return z, u, num.tail(Wide(-u.head, -u.tail))
 
 
@@ -233,12 +240,12 @@ def _golu_value(x: Array, alpha: Any, beta: Any, gamma: Any) -> Array:
 
 def _golu_slope(x: Array, alpha: Any, beta: Any, gamma: Any) -> Array:
     z, u, fall = _golu_fall(x, beta, gamma)
-    return fall.times(alpha * smooth.plus(1.0, smooth.times(z, u, x), x).value)
+    return fall.times(alpha * extended.plus(1.0, extended.times(z, u, x), x).value)
 
 
 def _golu_curvature(x: Array, alpha: Any, beta: Any, gamma: Any) -> Array:
     z, u, fall = _golu_fall(x, beta, gamma)
-    bent = smooth.plus(2.0, smooth.times(z, smooth.plus(-1.0, u, x), x), x)
+    bent = extended.plus(2.0, extended.times(z, extended.plus(-1.0, u, x), x), x)
     return fall.times(alpha * gamma * u.value * bent.value)
 
 
@@ -254,7 +261,7 @@ def _golu_by_gamma(x: Array, alpha: Any, beta: Any, gamma: Any) -> Array:
 
 def _decayed(z: Wide, c: Array) -> Array:
     """Return c · exp(-z), normal wherever it is."""
-    return jnp.where(z.head >= 0, num.decay(z).times(c), c * smooth.exp(_less(z)).value)
+    return jnp.where(z.head >= 0, num.decay(z).times(c), c * extended.exp(_less(z)).value)
 
 
 def _less(z: Wide) -> Wide:

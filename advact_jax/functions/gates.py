@@ -10,8 +10,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
+from advact_jax import _extended as extended
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._numerics import Wide
 from advact_jax._spec import Parameter
@@ -22,8 +23,8 @@ _STEEPNESS = 1.702
 
 
 @activation(
-    dx=lambda x: smooth.silu_slope(num.product(_STEEPNESS, x)),
-    dxx=lambda x: _STEEPNESS * smooth.silu_curvature(num.product(_STEEPNESS, x)),
+    dx=lambda x: logistic.silu_slope(num.product(_STEEPNESS, x)),
+    dxx=lambda x: _STEEPNESS * logistic.silu_curvature(num.product(_STEEPNESS, x)),
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
     reference=lambda mp, x: x / (1 + mp.exp(-mp.mpf("1.702") * x)),
@@ -48,7 +49,7 @@ def quick_gelu(x: ArrayLike) -> Array:
       Array([-0.154,  0.        ,  0.846], dtype=float32)
     """
     x = jnp.asarray(x)
-    return num.logistic_times(x, num.product(_STEEPNESS, x))
+    return logistic.times(x, num.product(_STEEPNESS, x))
 
 
 def _b_silu_value(x: Array, alpha: Any) -> Array:
@@ -60,8 +61,8 @@ def _b_silu_value(x: Array, alpha: Any) -> Array:
 
 
 def _b_silu_curvature(x: Array, alpha: Any) -> Array:
-    x = smooth.limited(x)
-    return smooth.long_gated_curvature(Wide(x, 0.0), smooth.plus(x, alpha, x))
+    x = extended.limited(x)
+    return logistic.long_gated_curvature(Wide(x, 0.0), extended.plus(x, alpha, x))
 
 
 @activation(
@@ -70,7 +71,7 @@ def _b_silu_curvature(x: Array, alpha: Any) -> Array:
             partial=lambda x, alpha: 0.5 * num.tanh(0.5 * x), domain="nonnegative", samples=(0.5,)
         )
     },
-    dx=lambda x, alpha: smooth.gated_slope(x, smooth.plus(smooth.limited(x), alpha, x)),
+    dx=lambda x, alpha: logistic.gated_slope(x, extended.plus(extended.limited(x), alpha, x)),
     dxx=_b_silu_curvature,
     limits=lambda alpha: (-alpha / 2, math.inf),
     slope_limits=(0.0, 1.0),
@@ -98,23 +99,23 @@ def b_silu(x: ArrayLike, alpha: ArrayLike = 1.67) -> Array:
 
 
 def _acon_argument(x: Array, p1: Any, p2: Any, beta: Any) -> Wide:
-    return smooth.scaled(smooth.times(beta, smooth.plus(p1, -p2, x), x), x)
+    return extended.scaled(extended.times(beta, extended.plus(p1, -p2, x), x), x)
 
 
 def _acon_value(x: Array, p1: Any, p2: Any, beta: Any) -> Array:
-    gate = num.logistic_times((p1 - p2) * x, _acon_argument(x, p1, p2, beta))
+    gate = logistic.times((p1 - p2) * x, _acon_argument(x, p1, p2, beta))
     # Near 0 one of both terms may be too small to be a normal number.
     near = (0.5 * p1 + 0.5 * p2) * x
     return jnp.where(jnp.abs(x) < 2.0**-60, near, gate + num.flat_where_zero(p2, x))
 
 
 def _acon_by_p1(x: Array, p1: Any, p2: Any, beta: Any) -> Array:
-    return _times_slope(x, smooth.silu_slope(_acon_argument(x, p1, p2, beta)))
+    return _times_slope(x, logistic.silu_slope(_acon_argument(x, p1, p2, beta)))
 
 
 def _acon_by_p2(x: Array, p1: Any, p2: Any, beta: Any) -> Array:
     z = _acon_argument(x, p1, p2, beta)
-    return _times_slope(x, smooth.silu_slope(Wide(-z.head, -z.tail)))
+    return _times_slope(x, logistic.silu_slope(Wide(-z.head, -z.tail)))
 
 
 def _times_slope(x: Array, slope: Array) -> Array:
@@ -123,19 +124,19 @@ def _times_slope(x: Array, slope: Array) -> Array:
 
 
 def _acon_by_beta(x: Array, p1: Any, p2: Any, beta: Any) -> Array:
-    line = smooth.scaled(smooth.plus(p1, -p2, x), x)
-    return num.logistic_slope_times(smooth.square(line), _acon_argument(x, p1, p2, beta))
+    line = extended.scaled(extended.plus(p1, -p2, x), x)
+    return logistic.slope_times(extended.square(line), _acon_argument(x, p1, p2, beta))
 
 
 def _acon_slope(x: Array, p1: Any, p2: Any, beta: Any) -> Array:
     z = _acon_argument(x, p1, p2, beta)
-    share = (p1 - p2) * smooth.long_silu_slope_left(z)
+    share = (p1 - p2) * logistic.long_silu_slope_left(z)
     return jnp.where(z.head >= 0, p1 - share, p2 + share)
 
 
 def _acon_curvature(x: Array, p1: Any, p2: Any, beta: Any) -> Array:
     apart = p1 - p2
-    bent = smooth.silu_curvature(_acon_argument(x, p1, p2, beta))
+    bent = logistic.silu_curvature(_acon_argument(x, p1, p2, beta))
     return beta * apart * apart * bent
 
 
@@ -198,7 +199,7 @@ def _elish_slope(x: Array) -> Array:
     v = e.value
     left = e.times_bounded((v * (v + 2) - 1) / num.one_plus_squared(v))
     left = num.near_root(x, fits.ELISH_SLOPE_SINGLE, fits.ELISH_SLOPE_DOUBLE, left)
-    return jnp.where(x >= 0, smooth.silu_slope(Wide(x, 0.0)), left)
+    return jnp.where(x >= 0, logistic.silu_slope(Wide(x, 0.0)), left)
 
 
 def _elish_curvature(x: Array) -> Array:
@@ -207,7 +208,7 @@ def _elish_curvature(x: Array) -> Array:
     above = v * (5 + v * (3 + v)) - 1
     left = e.times_bounded(above / ((1 + v) * num.one_plus_squared(v)))
     left = num.near_root(x, fits.ELISH_CURVATURE_SINGLE, fits.ELISH_CURVATURE_DOUBLE, left)
-    return jnp.where(x >= 0, smooth.silu_curvature(Wide(x, 0.0)), left)
+    return jnp.where(x >= 0, logistic.silu_curvature(Wide(x, 0.0)), left)
 
 
 _ELISH = "Basirat & Roth 2018, The quest for the golden activation function, arXiv:1808.00783"
@@ -246,8 +247,8 @@ def elish(x: ArrayLike) -> Array:
 
 def _hard_elish_slope(x: Array) -> Array:
     below = jnp.clip(x, -1, 0)
-    turned = smooth.times(smooth.exp(below), smooth.plus(2.0, below, x), x)
-    left = 0.5 * smooth.plus(-1.0, turned, x).value
+    turned = extended.times(extended.exp(below), extended.plus(2.0, below, x), x)
+    left = 0.5 * extended.plus(-1.0, turned, x).value
     middle = jnp.where(x >= 0, jnp.clip(x, 0, 1) + 0.5, left)
     return jnp.where(x >= 1, 1, jnp.where(x <= -1, 0, middle))
 

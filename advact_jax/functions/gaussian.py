@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from advact_jax import _extended as extended
+from advact_jax import _gaussian as gauss
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._numerics import Wide
 from advact_jax._spec import Parameter
@@ -24,16 +25,16 @@ def _minus(z: Wide) -> Wide:
 
 def _density_times(c: Any, z: Wide) -> Array:
     """Return c · exp(-z²/2) / sqrt(2 pi), normal wherever it is."""
-    return num.normal(smooth.minus_size(z)).density.times(num.DENSITY * c)
+    return gauss.normal(num.minus_size(z)).density.times(gauss.DENSITY * c)
 
 
 def _erf_argument(x: Array) -> Wide:
-    return smooth.scaled(smooth.root_two(x), x)
+    return extended.scaled(extended.root_two(x), x)
 
 
 @activation(
-    dx=lambda x: _density_times(2 * _ROOT_TWO + 0 * smooth.limited(x), _erf_argument(x)),
-    dxx=lambda x: _density_times(-4 * _ROOT_TWO * smooth.limited(x), _erf_argument(x)),
+    dx=lambda x: _density_times(2 * _ROOT_TWO + 0 * extended.limited(x), _erf_argument(x)),
+    dxx=lambda x: _density_times(-4 * _ROOT_TWO * extended.limited(x), _erf_argument(x)),
     limits=(-1.0, 1.0),
     slope_limits=(0.0, 0.0),
     reference=lambda mp, x: 1 - mp.erfc(x) if x > 0 else mp.erfc(-x) - 1,
@@ -55,7 +56,7 @@ def erf(x: ArrayLike) -> Array:
       >>> advact_jax.erf(jnp.array([-1.0, 0.0, 1.0]))
       Array([-0.843,  0.       ,  0.843], dtype=float32)
     """
-    return smooth.erf(jnp.asarray(x))
+    return gauss.erf(jnp.asarray(x))
 
 
 # -- laplace ------------------------------------------------------------------------------------
@@ -63,9 +64,9 @@ def erf(x: ArrayLike) -> Array:
 
 def _laplace_argument(x: Array, mu: Any, sigma: Any) -> Wide:
     most = num.pick(x, 1e15, 1e150)
-    moved = smooth.plus(jnp.clip(x, -most, most), _opposite(mu), x)
+    moved = extended.plus(jnp.clip(x, -most, most), _opposite(mu), x)
     # Near mu its head may be smaller than its tail, and of the other sign.
-    return smooth.over(moved.renormalized, sigma, x)
+    return extended.over(moved.renormalized, sigma, x)
 
 
 def _opposite(value: Any) -> Any:
@@ -84,7 +85,7 @@ def _laplace_by_sigma(x: Array, mu: Any, sigma: Any) -> Array:
 
 def _laplace_value(x: Array, mu: Any, sigma: Any) -> Array:
     z = _laplace_argument(x, mu, sigma)
-    low = num.normal(smooth.minus_size(z)).share.value
+    low = gauss.normal(num.minus_size(z)).share.value
     return jnp.where(z.head < 0, low, 1 - low)
 
 
@@ -92,14 +93,14 @@ def _laplace_value(x: Array, mu: Any, sigma: Any) -> Array:
     parameters={
         "mu": Parameter(
             partial=lambda x, mu, sigma: _density_times(
-                -1 / sigma + 0 * smooth.limited(x), _laplace_argument(x, mu, sigma)
+                -1 / sigma + 0 * extended.limited(x), _laplace_argument(x, mu, sigma)
             ),
             samples=(0.0,),
         ),
         "sigma": Parameter(partial=_laplace_by_sigma, domain="positive", samples=(1.0,)),
     },
     dx=lambda x, mu, sigma: _density_times(
-        1 / sigma + 0 * smooth.limited(x), _laplace_argument(x, mu, sigma)
+        1 / sigma + 0 * extended.limited(x), _laplace_argument(x, mu, sigma)
     ),
     dxx=_laplace_curvature,
     limits=(0.0, 1.0),
@@ -134,7 +135,7 @@ def laplace(x: ArrayLike, mu: ArrayLike = 0.707107, sigma: ArrayLike = 0.282095)
 
 
 def _cut_piece(x: Array, min_value: Any, max_value: Any) -> Array:
-    y = smooth.gelu_value(x)
+    y = gauss.gelu_value(x)
     return jnp.where(y < min_value, 0, jnp.where(y > max_value, 2, 1))
 
 
@@ -156,8 +157,8 @@ def _in_piece(which: int) -> Any:
         "min_value": Parameter(partial=_in_piece(0), samples=(-0.125,)),
         "max_value": Parameter(partial=_in_piece(2), samples=(1.5,)),
     },
-    dx=lambda x, min_value, max_value: _inside(x, smooth.gelu_slope(x), min_value, max_value),
-    dxx=lambda x, min_value, max_value: _inside(x, smooth.gelu_curvature(x), min_value, max_value),
+    dx=lambda x, min_value, max_value: _inside(x, gauss.gelu_slope(x), min_value, max_value),
+    dxx=lambda x, min_value, max_value: _inside(x, gauss.gelu_curvature(x), min_value, max_value),
     limits=lambda min_value, max_value: (max(min_value, 0.0), max_value),
     slope_limits=(0.0, 0.0),
     kinks=lambda min_value, max_value: {max_value: "left"} if max_value >= 9 else {},
@@ -186,7 +187,7 @@ def clipped_gelu(x: ArrayLike, min_value: ArrayLike = -10.0, max_value: ArrayLik
       >>> advact_jax.clipped_gelu(jnp.array([-1.0, 0.0, 1.0, 12.0]))
       Array([-0.159,  0.        ,  0.841 , 10.        ], dtype=float32)
     """
-    y = smooth.gelu_value(jnp.asarray(x))
+    y = gauss.gelu_value(jnp.asarray(x))
     low, high = jnp.asarray(min_value, y.dtype), jnp.asarray(max_value, y.dtype)
     return jnp.where(y > high, high, jnp.where(y < low, low, y))
 
@@ -195,13 +196,13 @@ def clipped_gelu(x: ArrayLike, min_value: ArrayLike = -10.0, max_value: ArrayLik
 
 
 def _smu_argument(x: Array, alpha: Any, mu: Any) -> Wide:
-    apart = smooth.plus(1.0, _opposite(alpha), x)
-    return smooth.scaled(smooth.times(smooth.root_two(x), smooth.times(mu, apart, x), x), x)
+    apart = extended.plus(1.0, _opposite(alpha), x)
+    return extended.scaled(extended.times(extended.root_two(x), extended.times(mu, apart, x), x), x)
 
 
 def _smu_value(x: Array, alpha: Any, mu: Any) -> Array:
     z = _smu_argument(x, alpha, mu)
-    share = num.normal(smooth.minus_size(z)).share.times((1 - alpha) * smooth.limited(x))
+    share = gauss.normal(num.minus_size(z)).share.times((1 - alpha) * extended.limited(x))
     plain = jnp.where(z.head >= 0, x - share, num.flat_where_zero(alpha, x) + share)
     return _near_zero(x, 0.5 * (1 + alpha), plain)
 
@@ -213,19 +214,19 @@ def _near_zero(x: Array, slope: Any, plain: Array) -> Array:
 
 def _smu_slope(x: Array, alpha: Any, mu: Any) -> Array:
     z = _smu_argument(x, alpha, mu)
-    apart = smooth.plus(1.0, _opposite(alpha), x)
-    share = smooth.times(apart, smooth.long_gelu_slope_left(z), x)
+    apart = extended.plus(1.0, _opposite(alpha), x)
+    share = extended.times(apart, gauss.long_gelu_slope_left(z), x)
     right = z.head >= 0
     return jnp.where(
-        right, smooth.plus(1.0, _minus(share), x).value, smooth.plus(alpha, share, x).value
+        right, extended.plus(1.0, _minus(share), x).value, extended.plus(alpha, share, x).value
     )
 
 
 def _normal_curvature(z: Wide) -> Array:
     """Return the second derivative of z · Phi(z)."""
-    z = Wide(smooth.limited(z.head), z.tail)
-    bent = smooth.plus(2.0, _minus(smooth.times(z, z, z.head)), z.head).value
-    return num.normal(smooth.minus_size(z)).density.times_bounded(num.DENSITY * bent)
+    z = Wide(extended.limited(z.head), z.tail)
+    bent = extended.plus(2.0, _minus(extended.times(z, z, z.head)), z.head).value
+    return gauss.normal(num.minus_size(z)).density.times_bounded(gauss.DENSITY * bent)
 
 
 def _smu_curvature(x: Array, alpha: Any, mu: Any) -> Array:
@@ -234,13 +235,13 @@ def _smu_curvature(x: Array, alpha: Any, mu: Any) -> Array:
 
 
 def _smu_by_alpha(x: Array, alpha: Any, mu: Any) -> Array:
-    slope = smooth.gelu_slope(_minus(_smu_argument(x, alpha, mu)))
+    slope = gauss.gelu_slope(_minus(_smu_argument(x, alpha, mu)))
     return jnp.where(slope == 0, 0, x) * slope
 
 
 def _smu_by_mu(x: Array, alpha: Any, mu: Any) -> Array:
-    line = smooth.scaled(smooth.plus(1.0, _opposite(alpha), x), smooth.limited(x))
-    return _density_times(_ROOT_TWO * smooth.square(line), _smu_argument(x, alpha, mu))
+    line = extended.scaled(extended.plus(1.0, _opposite(alpha), x), extended.limited(x))
+    return _density_times(_ROOT_TWO * extended.square(line), _smu_argument(x, alpha, mu))
 
 
 def _smu_slope_limits(alpha: Any, mu: Any) -> tuple[float, float]:

@@ -10,8 +10,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _angles as angles
+from advact_jax import _extended as extended
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
 
@@ -295,26 +296,26 @@ def _sinlu_value(x: Array, a: Any, b: Any) -> Array:
     line = jnp.where(jnp.isinf(x), x, x + a * angles.angle(b, x).sin)
     # Near 0 one of both terms may be too small to be a normal number.
     near = (0.5 + 0.5 * (a * b)) * x
-    return jnp.where(jnp.abs(x) < 2.0**-60, near, num.logistic_times(line, x))
+    return jnp.where(jnp.abs(x) < 2.0**-60, near, logistic.times(line, x))
 
 
 def _sinlu_by_b(x: Array, a: Any, b: Any) -> Array:
     bent = num.Wide.of(x, x) * angles.split(angles.angle(b, x).wide_cos)
-    return _at_infinity(x, 0.0, num.logistic_times(a * bent.value, x))
+    return _at_infinity(x, 0.0, logistic.times(a * bent.value, x))
 
 
 def _sinlu_parts(x: Array, a: Any, b: Any) -> tuple[num.Wide, num.Wide, num.Wide, num.Wide]:
     """Return a sin(b x), the slope of g, e, and g e on the right, g on the left."""
     at = angles.angle(b, x)
-    raised = smooth.times(a, at.wide_sin, x)
-    slope = smooth.plus(1.0, smooth.times(smooth.times(a, b, x), at.wide_cos, x), x)
-    line = smooth.plus(x, raised, x)
-    e = smooth.exp(smooth.minus_size(x))
+    raised = extended.times(a, at.wide_sin, x)
+    slope = extended.plus(1.0, extended.times(extended.times(a, b, x), at.wide_cos, x), x)
+    line = extended.plus(x, raised, x)
+    e = extended.exp(num.minus_size(x))
     most = num.pick(x, 80.0, 680.0)  # From there on g e is far below g'.
     inside = num.Wide(
         jnp.where(x < most, line.head, 0), jnp.where(x < most, jnp.asarray(line.tail), 0)
     )
-    return raised, slope, e, _on_right(x, smooth.times(inside, e, x), line)
+    return raised, slope, e, _on_right(x, extended.times(inside, e, x), line)
 
 
 def _on_right(x: Array, right: num.Wide, left: num.Wide) -> num.Wide:
@@ -331,18 +332,18 @@ def _sinlu_gated(x: Array, share: Array, at_right_end: float) -> Array:
 
 def _sinlu_slope(x: Array, a: Any, b: Any) -> Array:
     _, slope, e, line = _sinlu_parts(x, a, b)
-    rising = smooth.plus(smooth.times(slope, smooth.plus(1.0, e, x), x), line, x)
+    rising = extended.plus(extended.times(slope, extended.plus(1.0, e, x), x), line, x)
     return _sinlu_gated(x, rising.value / num.one_plus_squared(e.value), 1.0)
 
 
 def _sinlu_curvature(x: Array, a: Any, b: Any) -> Array:
     raised, slope, e, line = _sinlu_parts(x, a, b)
-    more, less = smooth.plus(1.0, e, x), smooth.plus(1.0, num.Wide(-e.head, -e.tail), x)
-    bend = smooth.times(smooth.times(b, b, x), raised, x)
-    bent = smooth.times(bend, smooth.times(more, more, x), x)
-    twice = smooth.times(num.Wide(2 * slope.head, 2 * slope.tail), more, x)
-    falling = smooth.times(line, less, x)
-    gated = _on_right(x, smooth.times(twice, e, x) - falling, twice + falling)
+    more, less = extended.plus(1.0, e, x), extended.plus(1.0, num.Wide(-e.head, -e.tail), x)
+    bend = extended.times(extended.times(b, b, x), raised, x)
+    bent = extended.times(bend, extended.times(more, more, x), x)
+    twice = extended.times(num.Wide(2 * slope.head, 2 * slope.tail), more, x)
+    falling = extended.times(line, less, x)
+    gated = _on_right(x, extended.times(twice, e, x) - falling, twice + falling)
     share = (gated - bent).value / ((1 + e.value) * num.one_plus_squared(e.value))
     return _sinlu_gated(x, share, 0.0)
 
@@ -350,9 +351,7 @@ def _sinlu_curvature(x: Array, a: Any, b: Any) -> Array:
 @activation(
     parameters={
         "a": Parameter(
-            partial=lambda x, a, b: _at_infinity(
-                x, 0.0, num.logistic_times(angles.angle(b, x).sin, x)
-            ),
+            partial=lambda x, a, b: _at_infinity(x, 0.0, logistic.times(angles.angle(b, x).sin, x)),
             initial=1.0,
             learned=True,
             samples=(0.5,),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
@@ -231,7 +232,7 @@ def srelu(
 def _right_slope(beta: Any) -> Any:
     if isinstance(beta, int | float):
         return 1 + 1 / (1 + math.exp(-beta))
-    return 1 + num.logistic_times(1.0, beta)
+    return 1 + logistic.times(1.0, beta)
 
 
 def _arelu_slope(piece: Array, alpha: Any, beta: Any) -> Array:
@@ -250,7 +251,7 @@ def _arelu_slope(piece: Array, alpha: Any, beta: Any) -> Array:
         ),
         "beta": Parameter(
             partial=lambda x, alpha, beta: _indicator(
-                x, x >= 0, num.logistic_slope_times(1.0, jnp.asarray(beta, x.dtype)) * x
+                x, x >= 0, logistic.slope_times(1.0, jnp.asarray(beta, x.dtype)) * x
             ),
             initial=2.0,
             learned=True,

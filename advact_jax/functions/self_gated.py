@@ -10,8 +10,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
+from advact_jax import _extended as extended
+from advact_jax import _gaussian as gauss
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
 
@@ -19,18 +21,18 @@ from advact_jax._spec import Parameter
 
 
 def _silu_curvature(x: Array, beta: Any) -> Array:
-    return beta * smooth.silu_curvature(num.product(beta, x))
+    return beta * logistic.silu_curvature(num.product(beta, x))
 
 
 def _silu_by_beta(x: Array, beta: Any) -> Array:
-    return num.logistic_slope_times(x * x, num.product(beta, x))
+    return logistic.slope_times(x * x, num.product(beta, x))
 
 
 @activation(
     parameters={
         "beta": Parameter(partial=_silu_by_beta, initial=1.0, learned=True, samples=(0.3, 1.702))
     },
-    dx=lambda x, beta: smooth.silu_slope(num.product(beta, x)),
+    dx=lambda x, beta: logistic.silu_slope(num.product(beta, x)),
     dxx=_silu_curvature,
     limits=(0.0, math.inf),
     slope_limits=(0.0, 1.0),
@@ -63,7 +65,7 @@ def silu(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
       Array([ 0.       , -0.269,  0.       ,  0.731], dtype=float32)
     """
     x = jnp.asarray(x)
-    return num.logistic_times(x, num.product(beta, x))
+    return logistic.times(x, num.product(beta, x))
 
 
 swish = silu
@@ -201,7 +203,7 @@ def _tanh_slope(x: Array) -> Array:
 def _gelu_slope(x: Array, approximate: bool) -> Array:
     if approximate:
         return _tanh_slope(x)
-    return smooth.gelu_slope(x)
+    return gauss.gelu_slope(x)
 
 
 def _tanh_curvature(x: Array) -> Array:
@@ -221,7 +223,7 @@ def _tanh_curvature(x: Array) -> Array:
 
 
 def _gelu_curvature(x: Array, approximate: bool) -> Array:
-    return _tanh_curvature(x) if approximate else smooth.gelu_curvature(x)
+    return _tanh_curvature(x) if approximate else gauss.gelu_curvature(x)
 
 
 def _gelu_reference(mp: Any, x: Any, approximate: bool) -> Any:
@@ -273,7 +275,7 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
     x = jnp.asarray(x)
     if approximate:
         return _tanh_value(x)
-    return smooth.gelu_value(x)
+    return gauss.gelu_value(x)
 
 
 # -- mish ----------------------------------------------------------------------------------------
@@ -297,7 +299,7 @@ def _mish_slope(x: Array) -> Array:
     """
     e = num.decay(x)
     v, right = e.value, x > 0
-    rise = 4 * smooth.limited(x, 1e3)  # Beyond, v is 0.
+    rise = 4 * extended.limited(x, 1e3)  # Beyond, v is 0.
     one, two = 4 + rise, 6 + rise
     above = jnp.where(right, 1 + v * (4 + v * (two + v * one)), one + v * (two + v * (4 + v)))
     below = jnp.where(

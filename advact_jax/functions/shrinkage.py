@@ -11,6 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
@@ -201,11 +202,11 @@ def _tanh_square(x: Array) -> Array:
     near = jnp.clip(x, -0.9, 0.9)
     t = near * near
     series = t * num.polynomial(t, num.pick(x, fits.TANH_SQUARE_SINGLE, fits.TANH_SQUARE_DOUBLE))
-    return jnp.where(jnp.abs(x) < 0.9, series, 1 - num.logistic_slope_times(4.0, 2 * x))
+    return jnp.where(jnp.abs(x) < 0.9, series, 1 - logistic.slope_times(4.0, 2 * x))
 
 
 def _tanh_square_slope(x: Array) -> Array:
-    return -num.logistic_curvature_times(8.0, 2 * x)
+    return -logistic.curvature_times(8.0, 2 * x)
 
 
 @activation(

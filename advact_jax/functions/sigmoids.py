@@ -11,15 +11,16 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from advact_jax import _extended as extended
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
 
 
 @activation(
-    dx=num.quick_slope,
-    dxx=lambda x: num.logistic_curvature_times(1.0, x),
+    dx=logistic.quick_slope,
+    dxx=lambda x: logistic.curvature_times(1.0, x),
     lean_dx=lambda y: y * (1 - y),
     limits=(0.0, 1.0),
     slope_limits=(0.0, 0.0),
@@ -52,12 +53,12 @@ def sigmoid(x: ArrayLike) -> Array:
       >>> advact_jax.sigmoid(jnp.array([-1.0, 0.0, 1.0]))
       Array([0.269, 0.5      , 0.731], dtype=float32)
     """
-    return num.logistic_times(1.0, jnp.asarray(x))
+    return logistic.times(1.0, jnp.asarray(x))
 
 
 @activation(
-    dx=num.tanh_slope,
-    dxx=lambda x: num.logistic_curvature_times(8.0, 2 * x),
+    dx=logistic.tanh_slope,
+    dxx=lambda x: logistic.curvature_times(8.0, 2 * x),
     lean_dx=lambda y: (1 - y) * (1 + y),
     limits=(-1.0, 1.0),
     slope_limits=(0.0, 0.0),
@@ -104,12 +105,12 @@ def _scaled_argument(x: Array, beta: Any) -> num.Wide:
     if isinstance(beta, int | float):
         short = Fraction(beta).limit_denominator(10_000)
         lost = float(short - Fraction(beta)) if float(short) == beta else 0.0
-        beta = smooth.constant(float(beta), lost, x)
-    return smooth.scaled(beta, 2 * x)
+        beta = extended.constant(float(beta), lost, x)
+    return extended.scaled(beta, 2 * x)
 
 
 def _scaled_tanh_by_beta(x: Array, alpha: Any, beta: Any) -> Array:
-    return num.logistic_slope_times(4 * alpha * x, _scaled_argument(x, beta))
+    return logistic.slope_times(4 * alpha * x, _scaled_argument(x, beta))
 
 
 @activation(
@@ -117,10 +118,10 @@ def _scaled_tanh_by_beta(x: Array, alpha: Any, beta: Any) -> Array:
         "alpha": Parameter(partial=lambda x, alpha, beta: num.tanh(beta * x), samples=(1.0,)),
         "beta": Parameter(partial=_scaled_tanh_by_beta, samples=(1.5,)),
     },
-    dx=lambda x, alpha, beta: num.logistic_slope_times(
+    dx=lambda x, alpha, beta: logistic.slope_times(
         4 * alpha * beta + 0 * jnp.clip(x, -1, 1), _scaled_argument(x, beta)
     ),
-    dxx=lambda x, alpha, beta: num.logistic_curvature_times(
+    dxx=lambda x, alpha, beta: logistic.curvature_times(
         8 * alpha * beta * beta, _scaled_argument(x, beta)
     ),
     limits=lambda alpha, beta: (-alpha * math.copysign(1, beta), alpha * math.copysign(1, beta)),

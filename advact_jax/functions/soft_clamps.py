@@ -9,8 +9,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
+from advact_jax import _extended as extended
+from advact_jax import _gaussian as gauss
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
-from advact_jax import _smooth as smooth
 from advact_jax._declare import activation
 from advact_jax._numerics import Wide
 from advact_jax._spec import Parameter
@@ -38,7 +40,7 @@ def _clamp(x: Array, cap: Any) -> _Clamp:
     square = near * near
     lag = _lag(square)
     shrink, excess = square * _shrink(square), square * lag
-    cube = smooth.times(smooth.times(u, u, x), u, x).value
+    cube = extended.times(extended.times(u, u, x), u, x).value
     split = num.decay_split(Wide(2 * u.head, 2 * u.tail))
     e, v = split.tail, split.tail.value
     whole = num.one_plus_squared(v)
@@ -57,11 +59,11 @@ def _clamp(x: Array, cap: Any) -> _Clamp:
 
 def _fall(u: Wide) -> Array:
     """Return sech² u, rounded once, for u to 30."""
-    least = smooth.minus_size(Wide(2 * u.head, 2 * u.tail))
-    e = smooth.exp(least)
-    whole = smooth.plus(1.0, e, num.lead(u))
-    return smooth.over(
-        Wide(4 * e.head, 4 * e.tail), smooth.times(whole, whole, num.lead(u)), num.lead(u)
+    least = num.minus_size(Wide(2 * u.head, 2 * u.tail))
+    e = extended.exp(least)
+    whole = extended.plus(1.0, e, num.lead(u))
+    return extended.over(
+        Wide(4 * e.head, 4 * e.tail), extended.times(whole, whole, num.lead(u)), num.lead(u)
     ).value
 
 
@@ -83,24 +85,24 @@ def _by_cap(x: Array, cap: Any) -> Array:
 
 
 def _silu_value(x: Array, cap: Any) -> Array:
-    return num.logistic_times(_clamp(x, cap).value, x)
+    return logistic.times(_clamp(x, cap).value, x)
 
 
 def _silu_slope(x: Array, cap: Any) -> Array:
-    x = smooth.limited(x)
+    x = extended.limited(x)
     clamp = _clamp(x, cap)
-    turned = clamp.slope * smooth.silu_slope(Wide(x, 0.0))
-    return turned + num.logistic_slope_times(cap * clamp.lag, x)
+    turned = clamp.slope * logistic.silu_slope(Wide(x, 0.0))
+    return turned + logistic.slope_times(cap * clamp.lag, x)
 
 
 def _silu_curvature(x: Array, cap: Any) -> Array:
-    x = smooth.limited(x)
+    x = extended.limited(x)
     z = Wide(x, 0.0)
-    e = smooth.exp(smooth.minus_size(z))
-    whole = smooth.plus(1.0, e, x)
-    gate = smooth.over(_where(x >= 0, Wide(jnp.ones_like(x), 0.0), e), whole, x)
-    steep = smooth.over(e, smooth.times(whole, whole, x), x)
-    bent = smooth.times(steep, smooth.long_bend(z, z), x)
+    e = extended.exp(num.minus_size(z))
+    whole = extended.plus(1.0, e, x)
+    gate = extended.over(_where(x >= 0, Wide(jnp.ones_like(x), 0.0), e), whole, x)
+    steep = extended.over(e, extended.times(whole, whole, x), x)
+    bent = extended.times(steep, logistic.long_bend(z, z), x)
     return _curvature(_clamp(x, cap), bent, steep, gate, x, cap)
 
 
@@ -110,43 +112,45 @@ def _where(chosen: Array, a: Wide, b: Wide) -> Wide:
 
 def _curvature(clamp: _Clamp, bent: Wide, steep: Wide, gate: Wide, x: Array, cap: Any) -> Array:
     """Return (T g)'' from (x g)'', g' and g, right where its three terms cancel."""
-    share = smooth.plus(1.0, -clamp.shrink, x)
-    near = smooth.times(smooth.times(share, x, x), smooth.plus(share, -clamp.excess, x), x)
+    share = extended.plus(1.0, -clamp.shrink, x)
+    near = extended.times(extended.times(share, x, x), extended.plus(share, -clamp.excess, x), x)
     far = Wide(clamp.value * clamp.slope, 0.0)
-    bend = smooth.times(_where(clamp.slope > 0.5, near, far), gate, x)
-    three = smooth.times(share, bent, x) + smooth.times(-2 * clamp.excess, steep, x)
-    return (three + smooth.times(bend, smooth.over(-2.0, cap * cap, x), x)).value
+    bend = extended.times(_where(clamp.slope > 0.5, near, far), gate, x)
+    three = extended.times(share, bent, x) + extended.times(-2 * clamp.excess, steep, x)
+    return (three + extended.times(bend, extended.over(-2.0, cap * cap, x), x)).value
 
 
 def _gelu_value(x: Array, cap: Any) -> Array:
     value = _clamp(x, cap).value
-    share = num.normal(-jnp.abs(x)).share.times(value)
+    share = gauss.normal(-jnp.abs(x)).share.times(value)
     plain = jnp.where(x >= 0, value - share, share)
     # Near 0 a term may be too small to be a normal number.
     return jnp.where(jnp.abs(x) < 2.0**-60, 0.5 * x, plain)
 
 
 def _gelu_slope(x: Array, cap: Any) -> Array:
-    x = smooth.limited(x)
+    x = extended.limited(x)
     clamp = _clamp(x, cap)
-    density = num.normal(-jnp.abs(x)).density
-    return clamp.slope * smooth.gelu_slope(x) + density.times_bounded(num.DENSITY * cap * clamp.lag)
+    density = gauss.normal(-jnp.abs(x)).density
+    return clamp.slope * gauss.gelu_slope(x) + density.times_bounded(
+        gauss.DENSITY * cap * clamp.lag
+    )
 
 
 def _gelu_curvature(x: Array, cap: Any) -> Array:
-    x = smooth.limited(x)
-    low = num.normal(-jnp.abs(x)).share.value
-    gate = _where(x >= 0, smooth.plus(1.0, -low, x), Wide(low, 0.0))
-    square = smooth.times(x, x, x)
-    bell = smooth.exp(smooth.times(-0.5, square, x))
-    steep = smooth.times(num.DENSITY, bell, x)
-    bent = smooth.times(steep, smooth.plus(2.0, Wide(-square.head, -square.tail), x), x)
+    x = extended.limited(x)
+    low = gauss.normal(-jnp.abs(x)).share.value
+    gate = _where(x >= 0, extended.plus(1.0, -low, x), Wide(low, 0.0))
+    square = extended.times(x, x, x)
+    bell = extended.exp(extended.times(-0.5, square, x))
+    steep = extended.times(gauss.DENSITY, bell, x)
+    bent = extended.times(steep, extended.plus(2.0, Wide(-square.head, -square.tail), x), x)
     return _curvature(_clamp(x, cap), bent, steep, gate, x, cap)
 
 
 def _gelu_by_cap(x: Array, cap: Any) -> Array:
     part = _by_cap(x, cap)
-    share = num.normal(-jnp.abs(x)).share.times(part)
+    share = gauss.normal(-jnp.abs(x)).share.times(part)
     return jnp.where(x >= 0, part - share, share)
 
 
@@ -158,7 +162,7 @@ _SOURCE = (
 @activation(
     parameters={
         "cap": Parameter(
-            partial=lambda x, cap: num.logistic_times(_by_cap(x, cap), x),
+            partial=lambda x, cap: logistic.times(_by_cap(x, cap), x),
             domain="positive", samples=(4.0, 25.0),
         )
     },

@@ -11,6 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from advact_jax import _coefficients as fits
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
@@ -48,8 +49,8 @@ _DUGAS = (
             samples=(0.3, 5.0),
         )
     },
-    dx=lambda x, beta: num.logistic_times(1.0, num.product(beta, x)),
-    dxx=lambda x, beta: num.logistic_slope_times(beta, num.product(beta, x)),
+    dx=lambda x, beta: logistic.times(1.0, num.product(beta, x)),
+    dxx=lambda x, beta: logistic.slope_times(beta, num.product(beta, x)),
     dx_from_output=lambda y, beta: _risen(beta * y),
     output_tells_slope=lambda beta: beta <= 1,  # Beyond, the output underflows before the slope.
     limits=(0.0, math.inf),
@@ -83,15 +84,15 @@ def softplus(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
       Array([  0.313,   0.693, 100.       ], dtype=float32)
     """
     x = jnp.asarray(x)
-    return jnp.maximum(x, 0) + num.softplus_tail(1 / beta, num.product(beta, x))
+    return jnp.maximum(x, 0) + logistic.softplus_tail(1 / beta, num.product(beta, x))
 
 
 def _parametric_by_beta(x: Array, alpha: Any, beta: Any) -> Array:
-    return num.logistic_times(alpha * x, num.product(beta, x))
+    return logistic.times(alpha * x, num.product(beta, x))
 
 
 def _parametric_by_alpha(x: Array, alpha: Any, beta: Any) -> Array:
-    return beta * jnp.maximum(x, 0) + num.softplus_tail(1.0, num.product(beta, x))
+    return beta * jnp.maximum(x, 0) + logistic.softplus_tail(1.0, num.product(beta, x))
 
 
 @activation(
@@ -104,8 +105,8 @@ def _parametric_by_alpha(x: Array, alpha: Any, beta: Any) -> Array:
             samples=(1.5,),
         ),
     },
-    dx=lambda x, alpha, beta: num.logistic_times(alpha * beta, num.product(beta, x)),
-    dxx=lambda x, alpha, beta: num.logistic_slope_times(
+    dx=lambda x, alpha, beta: logistic.times(alpha * beta, num.product(beta, x)),
+    dxx=lambda x, alpha, beta: logistic.slope_times(
         alpha * beta * beta, num.product(beta, x)
     ),
     limits=lambda alpha, beta: (0.0, math.copysign(math.inf, alpha)),
@@ -139,12 +140,12 @@ def parametric_softplus(x: ArrayLike, alpha: ArrayLike = 0.2, beta: ArrayLike = 
     """
     x = jnp.asarray(x)
     line = jnp.maximum(x, 0) * (alpha * beta)
-    return line + num.softplus_tail(alpha, num.product(beta, x))
+    return line + logistic.softplus_tail(alpha, num.product(beta, x))
 
 
 @activation(
-    dx=lambda x: num.logistic_times(1.0, -x),
-    dxx=lambda x: num.logistic_slope_times(-1.0, x),
+    dx=lambda x: logistic.times(1.0, -x),
+    dxx=lambda x: logistic.slope_times(-1.0, x),
     dx_from_output=_risen,
     limits=(-math.inf, 0.0),
     slope_limits=(1.0, 0.0),
@@ -173,7 +174,7 @@ def log_sigmoid(x: ArrayLike) -> Array:
       Array([-100.       ,   -0.693,   -0.313], dtype=float32)
     """
     x = jnp.asarray(x)
-    return jnp.minimum(x, 0) - num.softplus_tail(1.0, x)
+    return jnp.minimum(x, 0) - logistic.softplus_tail(1.0, x)
 
 
 def _sqrtsoftplus_parts(x: Array) -> tuple[Array, num.Tail, Array]:

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from advact_jax import _gaussian as gauss
+from advact_jax import _logistic as logistic
 from advact_jax import _numerics as num
 from advact_jax._declare import activation
 from advact_jax._spec import Parameter
@@ -52,11 +54,11 @@ def _twice(x: Array, alpha: Any) -> num.Wide:
 
 def _tanh_slope_times(c: Any, x: Array, alpha: Any) -> Array:
     """Return c · tanh'(alpha · x)."""
-    return num.logistic_slope_times(4 * c, _twice(x, alpha))
+    return logistic.slope_times(4 * c, _twice(x, alpha))
 
 
 def _tanh_curvature(x: Array, alpha: Any, gamma: Any) -> Array:
-    return num.logistic_curvature_times(8 * gamma * (alpha * alpha), _twice(x, alpha))
+    return logistic.curvature_times(8 * gamma * (alpha * alpha), _twice(x, alpha))
 
 
 @activation(
@@ -154,7 +156,7 @@ def _erf_of(z: Array) -> Array:
     """Return erf(z) within 2 ulp (XLA's own is off by 5 in float32)."""
     small = jnp.clip(z, -_SMALL, _SMALL)
     inside = small * num.polynomial(small * small, _ERF[: num.pick(z, 8, 13)])
-    outside = 1 - 2 * num.normal(-math.sqrt(2) * jnp.abs(z)).share.value
+    outside = 1 - 2 * gauss.normal(-math.sqrt(2) * jnp.abs(z)).share.value
     return jnp.where(small == z, inside, num.with_sign_of(z, outside))
 
 
