@@ -79,7 +79,7 @@ def activation(
       kinks: points where the function or a derivative jumps, each with the side ("left" or
         "right") whose piece owns it (or a function of the parameters).
       value_floor: for a function with a zero whose place depends on the parameters: the size below
-        which errors of the value are counted in ulps of this size.
+        which errors of the value are counted in ulps of this size, in float32 and float64.
       reference: the function of an mpmath number, ``reference(mp, x, **parameters)``, written in
         other algebra than the formula.
       latex: the definition.

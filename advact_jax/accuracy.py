@@ -190,8 +190,10 @@ def measure(
     """
     found = evaluate(together(derivatives(function)), x)
     truths = truth_at(together(derivatives(judge)), x)
+    # Values of 16 bits are rounded once, beside a zero too.
+    least = value_floor if x.dtype.itemsize > 2 else 0.0
     return tuple(
-        summarise(found[order], truths[order], x, order > 0, 0.0 if order else value_floor)
+        summarise(found[order], truths[order], x, order > 0, 0.0 if order else least)
         for order in range(len(found))
     )
 
