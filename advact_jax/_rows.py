@@ -64,7 +64,7 @@ def shares(x: Array, mask: Array | None, axes: Axes) -> Array:
     """
     wide, length = allowed(x, mask), row_length(x, axes)
     c, reach = offset(maximum(x, mask, axes), length)
-    # In short rows XLA on CPU passes once for a difference and its exponential.
+    # In short rows XLA on CPU makes one step of a difference and its exponential.
     if length < 32:
         e = jnp.minimum(jnp.exp(wide - c), math.exp(reach + 1))
     else:
