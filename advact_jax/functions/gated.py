@@ -156,8 +156,9 @@ def _geglu_reference(mp: Any, gate: Any, up: Any, approximate: bool = True) -> A
     latex=r"g\,\Phi(g)\,u",
     paper=_SHAZEER,
     notes={
-        "float32": "The product is rounded on top of gelu's own error: up to 4.5 ulp, and 9 in the "
-        "second derivative.",
+        "float32": "The product is rounded on top of gelu's own error: up to 4.5 ulp. Where the "
+        "slope of the tanh form is near 0, errors of the derivative by g are counted in ulps of "
+        "|u| / 64 if |u| is above 1.",
         "tail": "Where gelu(g) is below the smallest normal number (g < -10.5 in the tanh form, "
         "-13.1 in the exact one) the result is 0, however large u is.",
     },
