@@ -180,7 +180,7 @@ def angle(a: Any, x: Array) -> Angle:
     plain = jnp.asarray(near.value)
     is_one = isinstance(a, int | float) and a == 1
     factor = None if is_one else lax.stop_gradient(jnp.asarray(a, x.dtype))
-    quarters, far = _reduced(factor, lax.stop_gradient(x), num.is_narrow())
+    quarters, far = _reduced(factor, lax.stop_gradient(x), num.result_digits())
     is_near = jnp.abs(plain) < 0.78
     turned = jnp.where(is_near, 0, quarters)
     head = jnp.where(is_near, near.head, far.head)
@@ -202,9 +202,9 @@ def _product(a: Any, x: Array) -> num.Wide:
 
 
 @functools.partial(jax.jit, static_argnums=2)  # Traced once where a rule needs it many times.
-def _reduced(a: Array | None, x: Array, narrow: bool) -> tuple[Array, num.Wide]:
+def _reduced(a: Array | None, x: Array, digits: int | None) -> tuple[Array, num.Wide]:
     """Return quarters and the rest of a · x where this is at least 0.7; without a, it is 1."""
-    with num.narrow(narrow):
+    with num.rounded_to(digits):
         return _of_bits(a, x)
 
 

@@ -48,11 +48,11 @@ def ruled(value: Callable[..., Any], slope: Callable[..., Any]) -> Callable[...,
     """
 
     def of(x: Array, **given: Any) -> Array:
-        low, names = num.is_narrow(), [k for k, v in given.items() if isinstance(v, Array)]
+        digits, names = num.result_digits(), [k for k, v in given.items() if isinstance(v, Array)]
         fixed = {key: v for key, v in given.items() if key not in names}
 
         def at(formula: Callable[..., Any], x: Array, values: Any) -> Array:
-            with num.narrow(low):
+            with num.rounded_to(digits):
                 return formula(x, **fixed, **dict(zip(names, values, strict=True)))
 
         @jax.custom_jvp

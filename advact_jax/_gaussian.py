@@ -52,7 +52,7 @@ def normal(below: Array | Wide) -> Normal:
     a = jnp.abs(below)
     moved = a + num.opaque(fits.MILLS, a)
     t = num.used_often((moved - 2 * fits.MILLS) / moved)
-    plain = num.polynomial(t, num.pick(a, fits.NORMAL_TAIL_SINGLE, fits.NORMAL_TAIL_DOUBLE))
+    plain = num.polynomial(t, num.pick(a, *fits.NORMAL_TAIL))
     lost: Array | float = 0.0
     if not num.is_narrow():
         # What rounding the sum has lost, times the derivative.
@@ -109,7 +109,7 @@ def erf(x: Array) -> Array:
 
 def erf_share(square: Array) -> Array:
     """Return erf(x) / x by x² in [0, 1]."""
-    return num.polynomial(square, num.pick(square, fits.ERF_SINGLE, fits.ERF_DOUBLE))
+    return num.polynomial(square, num.pick(square, *fits.ERF))
 
 
 def gelu_slope_left(z: Wide | Array) -> Array:
@@ -117,7 +117,7 @@ def gelu_slope_left(z: Wide | Array) -> Array:
     least = num.minus_size(z)
     left = normal(least)
     plain = left.bell.times(left.ratio + DENSITY * left.below).value
-    return num.near_root(least, fits.GELU_SLOPE_SINGLE, fits.GELU_SLOPE_DOUBLE, plain)
+    return num.near_root(least, fits.GELU_SLOPE, plain)
 
 
 def long_gelu_slope_left(z: Wide) -> Wide:
@@ -130,7 +130,7 @@ def long_gelu_slope_left(z: Wide) -> Wide:
     bent = extended.plus(extended.times(DENSITY, near, top), ratio, top)
     bell = extended.exp(extended.times(-0.5, extended.times(near, near, top), top))
     slope = extended.times(bell, bent, top)
-    best = num.near_root(near, fits.GELU_SLOPE_SINGLE, fits.GELU_SLOPE_DOUBLE, slope.head)
+    best = num.near_root(near, fits.GELU_SLOPE, slope.head)
     tail = jnp.where(best == slope.head, slope.tail, 0.0)
     dead = top <= -most
     return Wide(jnp.where(dead, 0.0, best), jnp.where(dead, 0.0, tail))

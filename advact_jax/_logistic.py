@@ -144,4 +144,4 @@ def silu_slope(z: Wide) -> Array:
 def silu_curvature(z: Wide) -> Array:
     """Return the second derivative of z · sigmoid(z)."""
     plain = gated_curvature(z, jnp.full_like(z.value, 2), z.value)
-    return num.near_root(num.size(z), fits.SILU_CURVATURE_SINGLE, fits.SILU_CURVATURE_DOUBLE, plain)
+    return num.near_root(num.size(z), fits.SILU_CURVATURE, plain)

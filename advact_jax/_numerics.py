@@ -1,8 +1,9 @@
 """Small numerical tools that the formulas of the activations share.
 
 Formulas run in float32 or float64. For 16-bit inputs they run in float32 and are rounded once at
-the end, so an error of a few float32 ulps cannot be seen there; `narrow` says so at trace time,
-and the tools that compensate rounding errors then leave the compensation out.
+the end, so an error of a few float32 ulps cannot be seen there; `rounded_to` says so at trace time,
+and the tools that compensate rounding errors then leave the compensation out. In bfloat16, whose
+results have 8 digits, some polynomials are shorter too.
 """
 
 from __future__ import annotations
@@ -22,22 +23,30 @@ from jax import Array, lax
 
 from advact_jax import _coefficients as fits
 
-_NARROW: contextvars.ContextVar[bool] = contextvars.ContextVar("narrow", default=False)
+_DIGITS: contextvars.ContextVar[int | None] = contextvars.ContextVar("digits", default=None)
 
 
 @contextlib.contextmanager
-def narrow(results_are_narrow: bool) -> Iterator[None]:
-    """Say, while a formula is traced, whether its result will be rounded to 16 bits or fewer."""
-    token = _NARROW.set(results_are_narrow)
+def rounded_to(digits: int | None) -> Iterator[None]:
+    """Say, while a formula is traced, to how many digits its result will be rounded.
+
+    That is the size of the mantissa of a type of 16 bits or fewer; None for wider types.
+    """
+    token = _DIGITS.set(digits)
     try:
         yield
     finally:
-        _NARROW.reset(token)
+        _DIGITS.reset(token)
+
+
+def result_digits() -> int | None:
+    """Return what `rounded_to` has said."""
+    return _DIGITS.get()
 
 
 def is_narrow() -> bool:
     """Tell whether the formula being traced is rounded to 16 bits or fewer at its end."""
-    return _NARROW.get()
+    return result_digits() is not None
 
 
 def is_double(x: Array) -> bool:
@@ -45,8 +54,14 @@ def is_double(x: Array) -> bool:
     return x.dtype == jnp.float64
 
 
-def pick(x: Array, single: Any, double: Any) -> Any:
-    """Return the coefficients that fit the precision of ``x``."""
+def pick(x: Array, single: Any, double: Any, coarse: Any = None) -> Any:
+    """Return the coefficients that fit the precision of ``x``.
+
+    The coarse ones, if there are any, are for results of bfloat16.
+    """
+    digits = result_digits()
+    if coarse is not None and digits is not None and digits <= 8:
+        return coarse
     return double if is_double(x) else single
 
 
@@ -326,7 +341,7 @@ class Power(NamedTuple):
     @property
     def split(self) -> Split:
         """The number as a `Split`."""
-        less_one = self.t * polynomial(self.t, pick(self.t, fits.EXP2_SINGLE, fits.EXP2_DOUBLE))
+        less_one = self.t * polynomial(self.t, pick(self.t, *fits.EXP2))
         return Split(less_one, self.power)
 
     @property
@@ -343,7 +358,7 @@ def fraction_of(t: Array, power: Array, log2: float) -> tuple[Tail, Array]:
 
 def _even(t: Array, log2: float) -> Array:
     """Return the even function f for which 2^(t / log2) is (f + t) / (f - t)."""
-    of_two = pick(t, fits.EXP2_EVEN_SINGLE, fits.EXP2_EVEN_DOUBLE)
+    of_two = pick(t, *fits.EXP2_EVEN)
     return polynomial(t * t, [c * log2 ** (1 - 2 * i) for i, c in enumerate(of_two)])
 
 
@@ -351,7 +366,7 @@ def _reduced(top: Array, rest: Array | float, raised: int) -> tuple[Array, Array
     """Return exp(t) - 1 and 2^(n + raised), where top + rest = n log 2 + t."""
     t, power = remainder(top, raised)
     t = t + rest
-    series = polynomial(t, pick(t, fits.EXP_SINGLE, fits.EXP_DOUBLE))
+    series = polynomial(t, pick(t, *fits.EXP))
     return t + t * t * series, power
 
 
@@ -428,7 +443,7 @@ def expm1(z: Array | Wide) -> Array:
 
 def log1p_share(e: Array) -> Array:
     """Return log(1 + e) / e for e in [0, 1], within an ulp, without a logarithm or a division."""
-    return polynomial(e, pick(e, fits.LOG1P_SINGLE, fits.LOG1P_DOUBLE))
+    return polynomial(e, pick(e, *fits.LOG1P))
 
 
 def tanh(x: Array) -> Array:
@@ -472,11 +487,11 @@ def one_minus_decay(z: Array | Wide) -> Array:
     return -expm1(minus_size(z))
 
 
-def near_root(z: Array | Wide, single: Any, double: Any, elsewhere: Array) -> Array:
+def near_root(z: Array | Wide, fitted: tuple[Any, Any], elsewhere: Array) -> Array:
     """Return the polynomial about a zero of a derivative, which keeps its digits there."""
     if is_narrow():
         return elsewhere
-    root, low, high, (start, *rest) = pick(lead(z), single, double)
+    root, low, high, (start, *rest) = pick(lead(z), *fitted)
     t = lead(z) - np.asarray(root, lead(z).dtype)
     t = t + z.tail if isinstance(z, Wide) else t
     inside = jnp.clip(t, low, high)

@@ -31,13 +31,18 @@ def _bits(dtype: Any) -> int:
     return jnp.finfo(dtype).bits
 
 
+def _digits(dtype: Any) -> int | None:
+    """Return to how many digits results are rounded that are computed in a wider type."""
+    return jnp.finfo(dtype).nmant + 1 if _bits(dtype) < 32 else None
+
+
 def _derivative_function(
-    spec: Spec, names: tuple[str, ...], fixed: Mapping[str, Any], low: bool
+    spec: Spec, names: tuple[str, ...], fixed: Mapping[str, Any], digits: int | None
 ) -> Any:
     """Return f'(x, *values) with the declared second derivative as its rule."""
 
     def plain(x: Array, *values: Array) -> Array:
-        with _numerics.narrow(low):
+        with _numerics.rounded_to(digits):
             return spec.derivative(x, **fixed, **dict(zip(names, values, strict=True)))
 
     if spec.dxx is None:
@@ -52,7 +57,7 @@ def _derivative_function(
         out = first(*primals)
         tangent = jnp.zeros_like(out)
         if not _is_zero(tx):
-            with _numerics.narrow(low):
+            with _numerics.rounded_to(digits):
                 second = dxx(x, **fixed, **dict(zip(names, values, strict=True)))
             tangent = tangent + second * tx
         if not all(map(_is_zero, others)):
@@ -106,15 +111,15 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
       An array of the dtype of ``x``.
     """
     names, dtype = tuple(given), x.dtype
-    wide, low = compute_dtype(dtype), _bits(dtype) < 32
-    first = _derivative_function(spec, names, fixed, low)
+    wide, digits = compute_dtype(dtype), _digits(dtype)
+    first = _derivative_function(spec, names, fixed, digits)
 
     # In one piece, or the scan of a net takes what does not depend on x out of its loop: constants,
     # each broadcast to an array like x, which every turn then reads.
     @jax.custom_jvp
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def core(x: Array, *values: Array) -> Array:
-        with _numerics.narrow(low):
+        with _numerics.rounded_to(digits):
             y = spec.formula(x.astype(wide), **fixed, **dict(zip(names, values, strict=True)))
         return y.astype(dtype)
 
@@ -132,7 +137,7 @@ def apply(spec: Spec, x: Array, given: Mapping[str, Array], fixed: Mapping[str, 
                 if i == 0:
                     coefficient = derivative(kept, *values)
                 else:
-                    with _numerics.narrow(low):
+                    with _numerics.rounded_to(digits):
                         coefficient = _partial(
                             spec, names[i - 1], kept.astype(wide),
                             {**fixed, **dict(zip(names, values, strict=True))},

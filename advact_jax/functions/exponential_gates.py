@@ -30,7 +30,7 @@ def _lisht_curvature(x: Array) -> Array:
     a = jnp.abs(extended.limited(x))
     e = num.decay(2 * a)
     plain = e.times_bounded(8 * (1 - a * num.tanh(a)) / num.one_plus_squared(e.value))
-    return num.near_root(a, fits.LISHT_CURVATURE_SINGLE, fits.LISHT_CURVATURE_DOUBLE, plain)
+    return num.near_root(a, fits.LISHT_CURVATURE, plain)
 
 
 @activation(
@@ -72,7 +72,7 @@ def _above_one(e: Array) -> Array:
 
 def _tanh_share(square: Array) -> Array:
     """Return tanh(u) / u by u² in [0, 2.25]."""
-    fit = num.pick(square, fits.TANH_SHRINK_SINGLE, fits.TANH_SHRINK_DOUBLE)
+    fit = num.pick(square, *fits.TANH_SHRINK)
     return 1 - square * num.polynomial(square, fit)
 
 
@@ -100,16 +100,14 @@ def _telu_parts(x: Array, long: bool) -> tuple[Array, Array, Array, Array]:
 def _telu_slope(x: Array) -> Array:
     x, u, height, fall = _telu_parts(x, long=False)
     plain = height + x * (u * fall)
-    return num.near_root(x, fits.TELU_SLOPE_SINGLE, fits.TELU_SLOPE_DOUBLE, plain)
+    return num.near_root(x, fits.TELU_SLOPE, plain)
 
 
 def _telu_curvature(x: Array) -> Array:
     x, u, height, fall = _telu_parts(x, long=True)
     plain = u * fall * (2 + x * (1 - 2 * u * height))
-    left = num.near_root(x, fits.TELU_CURVATURE_LEFT_SINGLE, fits.TELU_CURVATURE_LEFT_DOUBLE, plain)
-    return num.near_root(
-        x, fits.TELU_CURVATURE_RIGHT_SINGLE, fits.TELU_CURVATURE_RIGHT_DOUBLE, left
-    )
+    left = num.near_root(x, fits.TELU_CURVATURE_LEFT, plain)
+    return num.near_root(x, fits.TELU_CURVATURE_RIGHT, left)
 
 
 @activation(
@@ -144,7 +142,7 @@ def telu(x: ArrayLike) -> Array:
 
 def _serf_share(e: Array) -> Array:
     """Return erf(log(1 + e)) / e for e in [0, 1]."""
-    return num.polynomial(e, num.pick(e, fits.SERF_SINGLE, fits.SERF_DOUBLE))
+    return num.polynomial(e, num.pick(e, *fits.SERF))
 
 
 def _serf_value(x: Array) -> Array:
@@ -170,10 +168,10 @@ def _serf_slope(x: Array) -> Array:
     x, log, rise, bell = _serf_parts(x)
     e = num.decay_split(x)
     v = e.tail.value
-    bend = num.polynomial(v, num.pick(x, fits.SERF_BEND_SINGLE, fits.SERF_BEND_DOUBLE))
+    bend = num.polynomial(v, num.pick(x, *fits.SERF_BEND))
     left = e.times((1 + x) * _serf_share(v) + x * (v * bend)).value
     plain = jnp.where(x > 0, gauss.erf(log) + x * (rise * bell), left)
-    return num.near_root(x, fits.SERF_SLOPE_SINGLE, fits.SERF_SLOPE_DOUBLE, plain)
+    return num.near_root(x, fits.SERF_SLOPE, plain)
 
 
 def _serf_curvature(x: Array) -> Array:
@@ -183,10 +181,8 @@ def _serf_curvature(x: Array) -> Array:
     fall = jnp.where(x > 0, v, 1) / (1 + v)
     part = bell * (2 + x * (fall - 2 * log * rise)) / (1 + v)
     plain = jnp.where(x > 0, part, e.times(part).value)
-    left = num.near_root(x, fits.SERF_CURVATURE_LEFT_SINGLE, fits.SERF_CURVATURE_LEFT_DOUBLE, plain)
-    return num.near_root(
-        x, fits.SERF_CURVATURE_RIGHT_SINGLE, fits.SERF_CURVATURE_RIGHT_DOUBLE, left
-    )
+    left = num.near_root(x, fits.SERF_CURVATURE_LEFT, plain)
+    return num.near_root(x, fits.SERF_CURVATURE_RIGHT, left)
 
 
 @activation(

@@ -198,7 +198,7 @@ def _elish_slope(x: Array) -> Array:
     e = num.tail(jnp.minimum(x, 0))
     v = e.value
     left = e.times_bounded((v * (v + 2) - 1) / num.one_plus_squared(v))
-    left = num.near_root(x, fits.ELISH_SLOPE_SINGLE, fits.ELISH_SLOPE_DOUBLE, left)
+    left = num.near_root(x, fits.ELISH_SLOPE, left)
     return jnp.where(x >= 0, logistic.silu_slope(Wide(x, 0.0)), left)
 
 
@@ -207,7 +207,7 @@ def _elish_curvature(x: Array) -> Array:
     v = e.value
     above = v * (5 + v * (3 + v)) - 1
     left = e.times_bounded(above / ((1 + v) * num.one_plus_squared(v)))
-    left = num.near_root(x, fits.ELISH_CURVATURE_SINGLE, fits.ELISH_CURVATURE_DOUBLE, left)
+    left = num.near_root(x, fits.ELISH_CURVATURE, left)
     return jnp.where(x >= 0, logistic.silu_curvature(Wide(x, 0.0)), left)
 
 

@@ -98,7 +98,7 @@ def _left(x: Array) -> Array:
 
 
 def _xielu_value(x: Array, alpha_p: Any, alpha_n: Any, beta: Any) -> Array:
-    with num.narrow(False):  # 16 bits need the digits about the zero as well.
+    with num.rounded_to(None):  # 16 bits need the digits about the zero as well.
         near = _left(x)
         bent = _wide(alpha_n, x) * _split(_exponential(near).less_line)
         middle = (bent + _wide(beta, x) * num.Wide.of(near, x)).value
@@ -110,11 +110,11 @@ def _xielu_value(x: Array, alpha_p: Any, alpha_n: Any, beta: Any) -> Array:
 
 def _bend(x: Array) -> Array:
     """Return (e^x - 1 - x) / x² near 0."""
-    return num.polynomial(x, num.pick(x, fits.EXP_SINGLE, fits.EXP_DOUBLE))
+    return num.polynomial(x, num.pick(x, *fits.EXP))
 
 
 def _xielu_slope(x: Array, alpha_p: Any, alpha_n: Any, beta: Any) -> Array:
-    with num.narrow(False):
+    with num.rounded_to(None):
         less_one = _split(_exponential(_left(x)).less_one)
         middle = (_wide(alpha_n, x) * less_one + _wide(beta, x)).value
     start = beta + alpha_n * (x + x * x * _bend(x))
@@ -127,7 +127,7 @@ def _xielu_curvature(x: Array, alpha_p: Any, alpha_n: Any, beta: Any) -> Array:
 
 
 def _xielu_by_alpha_n(x: Array, alpha_p: Any, alpha_n: Any, beta: Any) -> Array:
-    with num.narrow(False):
+    with num.rounded_to(None):
         middle = _exponential(_left(x)).less_line.value
     left = jnp.where(x <= -64, -x - 1, jnp.where(x < -(2.0**-6), middle, x * x * _bend(x)))
     return jnp.where(x > 0, 0, left)

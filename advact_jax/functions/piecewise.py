@@ -120,7 +120,7 @@ def _srelu_slope(piece: Array, t_left: Any, a_left: Any, t_right: Any, a_right: 
 def _line(x: Array, t: Any, a: Any) -> Array:
     """Return t + a (x - t), whose terms may cancel."""
     plain = t + num.flat_where_zero(a, x - t)
-    with num.narrow(False):
+    with num.rounded_to(None):
         near = jnp.clip(x, -64.0, 64.0)
         start = num.Wide.of(t, near) - num.product(a, jnp.asarray(t, near.dtype))
         exact = (num.product(a, near) + start).value

@@ -66,7 +66,7 @@ def _star(x: Array, scale: Any, bias: Any) -> Array:
     plain = scale * positive * positive + bias
     # The value has a zero, where what the square and its product lose would be all that is left:
     # in 16 bits too.
-    with num.narrow(False):
+    with num.rounded_to(None):
         near = jnp.minimum(positive, 64.0)
         square = num.Wide.of(near, near) * num.Wide.of(near, near)
         scaled = num.product(scale, square.head)

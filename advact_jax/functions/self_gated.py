@@ -219,7 +219,7 @@ def _tanh_curvature(x: Array) -> Array:
     )
     above = bent + e * (2 * twice - bent)
     plain = gate.times(above / ((1 + e) * num.one_plus_squared(e))).value
-    return num.near_root(a, fits.GELU_TANH_CURVATURE_SINGLE, fits.GELU_TANH_CURVATURE_DOUBLE, plain)
+    return num.near_root(a, fits.GELU_TANH_CURVATURE, plain)
 
 
 def _gelu_curvature(x: Array, approximate: bool) -> Array:
@@ -307,7 +307,7 @@ def _mish_slope(x: Array) -> Array:
     )
     share = num.used_often(above / below)
     plain = jnp.where(right, share, e.times_bounded(share))
-    return num.near_root(x, fits.MISH_SLOPE_SINGLE, fits.MISH_SLOPE_DOUBLE, plain)
+    return num.near_root(x, fits.MISH_SLOPE, plain)
 
 
 def _mish_curvature(x: Array) -> Array:
@@ -321,10 +321,8 @@ def _mish_curvature(x: Array) -> Array:
     )
     scale = num.decay(jnp.where(right, 2 * x, x))
     plain = scale.times(4 * above / (below * below * below))
-    left = num.near_root(x, fits.MISH_CURVATURE_LEFT_SINGLE, fits.MISH_CURVATURE_LEFT_DOUBLE, plain)
-    return num.near_root(
-        x, fits.MISH_CURVATURE_RIGHT_SINGLE, fits.MISH_CURVATURE_RIGHT_DOUBLE, left
-    )
+    left = num.near_root(x, fits.MISH_CURVATURE_LEFT, plain)
+    return num.near_root(x, fits.MISH_CURVATURE_RIGHT, left)
 
 
 @activation(

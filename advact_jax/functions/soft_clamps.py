@@ -69,13 +69,13 @@ def _fall(u: Wide) -> Array:
 
 def _shrink(square: Array) -> Array:
     """Return (u - tanh u) / u³ by u²."""
-    fit = num.pick(square, fits.TANH_SHRINK_SINGLE, fits.TANH_SHRINK_DOUBLE)
+    fit = num.pick(square, *fits.TANH_SHRINK)
     return num.polynomial(square, fit)
 
 
 def _lag(square: Array) -> Array:
     """Return (tanh u - u sech² u) / u³ by u² in [0, 1]."""
-    fit = num.pick(square, fits.TANH_LAG_SINGLE, fits.TANH_LAG_DOUBLE)
+    fit = num.pick(square, *fits.TANH_LAG)
     return num.polynomial(square, fit)
 
 

@@ -195,9 +195,7 @@ def _sqrtsoftplus_curvature(x: Array) -> Array:
     plain = jnp.where(x > 0, e - 0.5 / inside, left) / (
         2 * jnp.sqrt(inside) * num.one_plus_squared(e)
     )
-    return num.near_root(
-        x, fits.SQRTSOFTPLUS_CURVATURE_SINGLE, fits.SQRTSOFTPLUS_CURVATURE_DOUBLE, plain
-    )
+    return num.near_root(x, fits.SQRTSOFTPLUS_CURVATURE, plain)
 
 
 @activation(
