@@ -47,7 +47,7 @@ accuracy: .venv/with-tests
 	$(RUN) -m advact_jax accuracy $(ARGS)
 
 # The tables of README.md and of the documents, and their pictures.
-tables: .venv/with-tests
+tables: .venv/with-tests .venv/with-demo
 	$(RUN) docs/tables.py $(ARGS)
 	$(RUN) docs/picture.py
 
