@@ -140,35 +140,39 @@ def count(x: Array, mask: Array | None, axes: Axes) -> Array | float:
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
-def ratios(x: Array, b: Array | None, mask: Array | None, axes: Axes) -> Array:
-    """Return exp(x) / sum(b · exp(x)) in the compute type, with its derivatives."""
+def ratios(x: Array, b: Array | None, mask: Array | None, axes: Axes) -> tuple[Array, Array]:
+    """Return exp(x) / sum(b · exp(x)) in the compute type as a product, with its derivatives.
+
+    The second factor is one number for each row, by which a sum over the row is multiplied rather
+    than its entries. Only the product has a meaning, and derivatives.
+    """
     # The same expressions as in the value, so that XLA computes them once for both.
     _, e, total = exponentials(x, mask, axes)
     if b is None:
-        return e * _inverse(total)
+        return e, _inverse(total)
     total = jnp.sum(e * b, axes, keepdims=True)
-    return jnp.where(total == 0, 0, e / jnp.where(total == 0, 1, total))
+    return e, jnp.where(total == 0, 0, 1 / jnp.where(total == 0, 1, total))
 
 
 @functools.partial(ratios.defjvp, symbolic_zeros=True)
-def _ratios_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Array, Array]:
-    p = ratios(*primals, axes)
-    moved = -mean_tangent(p, primals[1], tangents, axes)
+def _ratios_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    e, inverse = ratios(*primals, axes)
+    moved = -mean_tangent((e, inverse), primals[1], tangents, axes)
     if not is_zero(tangents[0]):
-        moved = moved + tangents[0].astype(p.dtype)
-    return p, p * moved
+        moved = moved + tangents[0].astype(e.dtype)
+    return (e, inverse), (e * moved, jnp.zeros_like(inverse))
 
 
-def mean_tangent(p: Array, b: Array | None, tangents: Any, axes: Axes) -> Array:
+def mean_tangent(p: tuple[Array, Array], b: Array | None, tangents: Any, axes: Axes) -> Array:
     """Return the derivative of log(sum(b · exp(x))) along tangents of x and b, from `ratios`."""
-    tx, tb, *_ = tangents
-    total = jnp.zeros((), p.dtype)
+    (e, inverse), (tx, tb, *_) = p, tangents
+    total = jnp.zeros((), e.dtype)
     if not is_zero(tx):
-        weights = p if b is None else p * b
-        total = total + jnp.sum(weights * tx.astype(p.dtype), axes, keepdims=True)
+        weights = e if b is None else e * b
+        total = total + jnp.sum(weights * tx.astype(e.dtype), axes, keepdims=True)
     if not is_zero(tb):
-        total = total + jnp.sum(p * tb.astype(p.dtype), axes, keepdims=True)
-    return total
+        total = total + jnp.sum(e * tb.astype(e.dtype), axes, keepdims=True)
+    return total * inverse
 
 
 def is_zero(tangent: Any) -> bool:

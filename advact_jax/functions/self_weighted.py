@@ -65,7 +65,8 @@ def _solu(x: Array, axes: Axes) -> Array:
 @_solu.defjvp
 def _solu_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Array, Array]:
     def tangent_map(x: Array, t: Array) -> Array:
-        p = _rows.ratios(x, None, None, axes)
+        e, inverse = _rows.ratios(x, None, None, axes)
+        p = e * inverse
         # An infinite entry has all of the mass: it moves as it is.
         finite = jnp.where(jnp.isinf(x), 0, x.astype(p.dtype))
         t = t.astype(p.dtype)

@@ -63,8 +63,8 @@ def _log_softmax_rule(axes: Axes, primals: Any, tangents: Any) -> tuple[Array, A
     # The output would not do: exp of a rounded log-probability is off by many ulp.
     def tangent_map(x: Array, mask: Array | None, t: Array) -> Array:
         p = _rows.ratios(x, None, mask, axes)
-        t = t.astype(p.dtype)
-        moved = t * _rows.counting(x, mask, axes) - jnp.sum(p * t, axes, keepdims=True)
+        t = t.astype(p[0].dtype)
+        moved = t * _rows.counting(x, mask, axes) - _rows.mean_tangent(p, None, (t, None), axes)
         return (moved if mask is None else jnp.where(mask, moved, 0)).astype(x.dtype)
 
     y = _log_softmax(*primals, axes)
