@@ -98,7 +98,7 @@ def exp(z: Wide | Array) -> Wide:
     t, rest = Wide(leading, 0.0) + Wide(jnp.clip(z.tail, -0.5, 0.5) - left_out, 0.0)
     high = num.head(t)
     low = t - high
-    series = num.polynomial(t, num.pick(t, *fits.EXP_CUBE))
+    series = num.fitted(t, fits.EXP_CUBE)
     whole = Wide(num.opaque(1.0, t), 0.0) + Wide(t, 0.0) + Wide(0.5 * (high * high), 0.0)
     small = low * (high + 0.5 * low) + t * t * t * series + rest * whole.head
     return Wide(power * whole.head, 0.0) + Wide(power * (whole.tail + small), 0.0)

@@ -52,7 +52,7 @@ def normal(below: Array | Wide) -> Normal:
     a = jnp.abs(below)
     moved = a + num.opaque(fits.MILLS, a)
     t = num.used_often((moved - 2 * fits.MILLS) / moved)
-    plain = num.polynomial(t, num.pick(a, *fits.NORMAL_TAIL))
+    plain = num.fitted(t, fits.NORMAL_TAIL)
     lost: Array | float = 0.0
     if not num.is_narrow():
         # What rounding the sum has lost, times the derivative.
@@ -109,7 +109,7 @@ def erf(x: Array) -> Array:
 
 def erf_share(square: Array) -> Array:
     """Return erf(x) / x by x² in [0, 1]."""
-    return num.polynomial(square, num.pick(square, *fits.ERF))
+    return num.fitted(square, fits.ERF)
 
 
 def gelu_slope_left(z: Wide | Array) -> Array:

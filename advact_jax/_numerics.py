@@ -80,6 +80,11 @@ def polynomial(x: Array, coefficients: Sequence[float]) -> Array:
     return result
 
 
+def fitted(x: Array, fit: tuple[Any, ...]) -> Array:
+    """Evaluate the polynomial of a fit that has the digits of ``x`` or of the result."""
+    return polynomial(x, pick(x, *fit))
+
+
 # -- numbers with a tail ------------------------------------------------------------------------
 
 
@@ -341,7 +346,7 @@ class Power(NamedTuple):
     @property
     def split(self) -> Split:
         """The number as a `Split`."""
-        less_one = self.t * polynomial(self.t, pick(self.t, *fits.EXP2))
+        less_one = self.t * fitted(self.t, fits.EXP2)
         return Split(less_one, self.power)
 
     @property
@@ -366,7 +371,7 @@ def _reduced(top: Array, rest: Array | float, raised: int) -> tuple[Array, Array
     """Return exp(t) - 1 and 2^(n + raised), where top + rest = n log 2 + t."""
     t, power = remainder(top, raised)
     t = t + rest
-    series = polynomial(t, pick(t, *fits.EXP))
+    series = fitted(t, fits.EXP)
     return t + t * t * series, power
 
 
@@ -443,7 +448,7 @@ def expm1(z: Array | Wide) -> Array:
 
 def log1p_share(e: Array) -> Array:
     """Return log(1 + e) / e for e in [0, 1], within an ulp, without a logarithm or a division."""
-    return polynomial(e, pick(e, *fits.LOG1P))
+    return fitted(e, fits.LOG1P)
 
 
 def tanh(x: Array) -> Array:
@@ -487,11 +492,11 @@ def one_minus_decay(z: Array | Wide) -> Array:
     return -expm1(minus_size(z))
 
 
-def near_root(z: Array | Wide, fitted: tuple[Any, Any], elsewhere: Array) -> Array:
+def near_root(z: Array | Wide, fit: tuple[Any, Any], elsewhere: Array) -> Array:
     """Return the polynomial about a zero of a derivative, which keeps its digits there."""
     if is_narrow():
         return elsewhere
-    root, low, high, (start, *rest) = pick(lead(z), *fitted)
+    root, low, high, (start, *rest) = pick(lead(z), *fit)
     t = lead(z) - np.asarray(root, lead(z).dtype)
     t = t + z.tail if isinstance(z, Wide) else t
     inside = jnp.clip(t, low, high)

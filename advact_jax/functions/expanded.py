@@ -126,7 +126,7 @@ _PER_PI = 1 / math.pi
 
 def _atan_share(square: Array) -> Array:
     """Return atan(t) / t by t² in [0, 1]."""
-    return num.polynomial(square, num.pick(square, *fits.ATAN))
+    return num.fitted(square, fits.ATAN)
 
 
 def _atlu_left(a: Array) -> Array:
@@ -148,11 +148,11 @@ def _xatlu_slope(x: Array, alpha: Any) -> Array:
     a = jnp.abs(x)
     most = jnp.maximum(a, 1.6)
     inverse = 1 / (most * most)
-    series = num.polynomial(inverse, num.pick(a, *fits.ATLU))
+    series = num.fitted(inverse, fits.ATLU)
     far = series / (most * most * most)
     # Between both series the sum would cancel.
     s = jnp.clip(a, 0.5, 1.6) - 1.0625
-    middle = num.polynomial(s, num.pick(s, *fits.ATLU_NEAR))
+    middle = num.fitted(s, fits.ATLU_NEAR)
     b = jnp.minimum(a, 0.5)
     near = 0.5 - _PER_PI * b * (_atan_share(b * b) + 1 / (1 + b * b))
     left = jnp.where(a > 1.6, far, jnp.where(a > 0.5, middle, near))

@@ -72,8 +72,7 @@ def _above_one(e: Array) -> Array:
 
 def _tanh_share(square: Array) -> Array:
     """Return tanh(u) / u by u² in [0, 2.25]."""
-    fit = num.pick(square, *fits.TANH_SHRINK)
-    return 1 - square * num.polynomial(square, fit)
+    return 1 - square * num.fitted(square, fits.TANH_SHRINK)
 
 
 def _telu_value(x: Array) -> Array:
@@ -142,7 +141,7 @@ def telu(x: ArrayLike) -> Array:
 
 def _serf_share(e: Array) -> Array:
     """Return erf(log(1 + e)) / e for e in [0, 1]."""
-    return num.polynomial(e, num.pick(e, *fits.SERF))
+    return num.fitted(e, fits.SERF)
 
 
 def _serf_value(x: Array) -> Array:
@@ -168,7 +167,7 @@ def _serf_slope(x: Array) -> Array:
     x, log, rise, bell = _serf_parts(x)
     e = num.decay_split(x)
     v = e.tail.value
-    bend = num.polynomial(v, num.pick(x, *fits.SERF_BEND))
+    bend = num.fitted(v, fits.SERF_BEND)
     left = e.times((1 + x) * _serf_share(v) + x * (v * bend)).value
     plain = jnp.where(x > 0, gauss.erf(log) + x * (rise * bell), left)
     return num.near_root(x, fits.SERF_SLOPE, plain)

@@ -84,7 +84,7 @@ def _celu_by_alpha(x: Array, alpha: Any) -> Array:
     z = _celu_argument(x, alpha)
     top = jnp.asarray(z.value)
     near = jnp.maximum(top, -1)
-    series = num.polynomial(near, num.pick(near, *fits.CELU_ALPHA))
+    series = num.fitted(near, fits.CELU_ALPHA)
     plain = num.expm1(z) - num.tail(z).times(top)
     return jnp.where(top > -1, near * near * series, plain)
 

@@ -110,7 +110,7 @@ def _xielu_value(x: Array, alpha_p: Any, alpha_n: Any, beta: Any) -> Array:
 
 def _bend(x: Array) -> Array:
     """Return (e^x - 1 - x) / x² near 0."""
-    return num.polynomial(x, num.pick(x, *fits.EXP))
+    return num.fitted(x, fits.EXP)
 
 
 def _xielu_slope(x: Array, alpha_p: Any, alpha_n: Any, beta: Any) -> Array:

@@ -201,7 +201,7 @@ def shrink(x: ArrayLike, lambd: ArrayLike = 0.5, bias: ArrayLike = 0.0) -> Array
 def _tanh_square(x: Array) -> Array:
     near = jnp.clip(x, -0.9, 0.9)
     t = near * near
-    series = t * num.polynomial(t, num.pick(x, *fits.TANH_SQUARE))
+    series = t * num.fitted(t, fits.TANH_SQUARE)
     return jnp.where(jnp.abs(x) < 0.9, series, 1 - logistic.slope_times(4.0, 2 * x))
 
 
@@ -242,5 +242,5 @@ def tanh_shrink(x: ArrayLike) -> Array:
     x = jnp.asarray(x)
     near = jnp.clip(x, -1.5, 1.5)
     t = near * near
-    series = num.polynomial(t, num.pick(x, *fits.TANH_SHRINK))
+    series = num.fitted(t, fits.TANH_SHRINK)
     return jnp.where(jnp.abs(x) < 1.5, near * t * series, x - num.tanh(x))

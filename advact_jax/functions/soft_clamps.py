@@ -69,14 +69,12 @@ def _fall(u: Wide) -> Array:
 
 def _shrink(square: Array) -> Array:
     """Return (u - tanh u) / u³ by u²."""
-    fit = num.pick(square, *fits.TANH_SHRINK)
-    return num.polynomial(square, fit)
+    return num.fitted(square, fits.TANH_SHRINK)
 
 
 def _lag(square: Array) -> Array:
     """Return (tanh u - u sech² u) / u³ by u² in [0, 1]."""
-    fit = num.pick(square, *fits.TANH_LAG)
-    return num.polynomial(square, fit)
+    return num.fitted(square, fits.TANH_LAG)
 
 
 def _by_cap(x: Array, cap: Any) -> Array:
